@@ -1,0 +1,90 @@
+"""How many requests two years of a symbol take, over real HTTP to the simulator.
+
+The theoretical minimum is what could carry the minutes that were delivered; sessions that came
+back without a bar must be asked for again before an absence is believed, so sparse and young
+symbols take more. What belongs here: counting requests. What does not: time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from filling import DERIVED
+from replies import TODAY, WALL, two_years
+from results import Group, Line
+
+from resources.bars import BarStore
+from resources.endpoint import Secret
+from resources.http import Transport
+from resources.ledger import Ledger
+from resources.polygon import PolygonClient
+from resources.rate_limit import limiter
+from resources.symbols import ensure_symbols
+from swiftbolt_assets.assets.filling import Filler, Target
+from swiftbolt_assets.market.plan import theoretical_minimum
+from swiftbolt_assets.simulator.config import SimulatorConfig
+from swiftbolt_assets.simulator.server import SimulatorThread
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from server import Server
+
+    from resources.postgres import Database
+
+#: A dense symbol, a liquid class share, a sparse one, and one listed within the window.
+SYMBOLS = ("AAPL", "BRK.B", "THIN", "NEWCO")
+#: The packing of 52 sessions a request.
+TARGET = 10
+
+
+def measure(server: Server) -> Group:
+    """Return the group."""
+    group = Group("requests for two years, second run beside, over HTTP")
+    with (
+        server.database() as database,
+        SimulatorThread(SimulatorConfig(now=lambda: WALL)) as simulator,
+    ):
+        for symbol, symbol_id in ensure_symbols(database, SYMBOLS).items():
+            first = _fill(database, simulator.polygon_url, symbol, symbol_id)
+            second = _fill(database, simulator.polygon_url, symbol, symbol_id)
+            totals = Ledger(database).requests_since(0, [symbol])
+            assert totals.requests == first + second
+            least = theoretical_minimum(totals.base_minutes)
+            dense = symbol in {"AAPL", "BRK.B"}
+            group.lines.append(
+                Line(
+                    f"{symbol}: minimum {least}, again {second}",
+                    f"{first}",
+                    ratio=f"{first / max(least, 1):.2f}",
+                    target=f"<= {TARGET}, again 0" if dense else "again 0",
+                    reached=(first <= TARGET or not dense) and second == 0,
+                )
+            )
+            group.data[symbol] = {
+                "requests": first,
+                "theoretical_minimum": least,
+                "second_run": second,
+            }
+    return group
+
+
+def _fill(database: Database, url: str, symbol: str, symbol_id: UUID) -> int:
+    """Return the requests that a fill took."""
+    ledger, store = Ledger(database), BarStore(database)
+    newest = ledger.newest_request()
+    transport = Transport(
+        url,
+        name="polygon",
+        key=Secret("simulated", "POLYGON_API_KEY"),
+        limiter=limiter(database.connect, "polygon", 0),
+        record=ledger.record_request,
+    )
+    try:
+        filler = Filler(PolygonClient(transport), store, ledger)
+        target = Target(symbol, symbol_id, 100, DERIVED)
+        for _ in filler.fill(target, two_years(), today=TODAY):
+            pass
+    finally:
+        store.close()
+    return ledger.requests_since(newest, [symbol]).requests

@@ -1,0 +1,111 @@
+"""`make bench`: speed and economy, each beside what it is compared with, in one run.
+
+Prints a table of ratios and writes every figure as JSON. On two idle cores `--quick` takes one to
+two minutes, the whole about eight. Results are checked before anything is timed; a wrong one ends
+the run. Other work on the machine costs ours more than raw COPY, which is over in an instant.
+
+What belongs here: the order, and the command line. What does not: measuring (one module each).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import economy
+import ingest
+import one_reply
+import process
+import refetch
+import resampling
+from replies import DENSE, record
+from results import Group, machine, show
+from server import running
+
+from resources.embedded import erase, stop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+NAMES = ("ingest", "reply", "refetch", "resample", "requests", "process")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the benchmarks that are asked for."""
+    asked = _parse(arguments)
+    facts = machine()
+    started = time.monotonic()
+    groups: list[Group] = []
+    recorded = record(len(DENSE))
+    with running() as server:
+        quick = asked.quick
+        work: dict[str, Callable[[], list[Group]]] = {
+            "ingest": lambda: ingest.measure(
+                server, recorded, ingest.QUICK if quick else ingest.FULL
+            ),
+            "reply": lambda: [one_reply.measure(server, recorded, 3 if quick else 10)],
+            "refetch": lambda: [refetch.measure(server, recorded, 3 if quick else 7)],
+            "resample": lambda: resampling.measure(
+                recorded, resampling.QUICK if quick else resampling.FULL, 3 if quick else 7
+            ),
+            "requests": lambda: [economy.measure(server)],
+            "process": _processes,
+        }
+        for name in asked.only or NAMES:
+            print(f"{name} ...", file=sys.stderr, flush=True)
+            groups += work[name]()
+    show(facts, groups)
+    seconds = time.monotonic() - started
+    found = {
+        "machine": facts,
+        "mode": "quick" if asked.quick else "full",
+        "seconds": round(seconds, 1),
+        "groups": [
+            {
+                "title": group.title,
+                "figures": group.data,
+                "targets": {
+                    line.what.strip(): {"target": line.target, "reached": line.reached}
+                    for line in group.lines
+                    if line.target is not None
+                },
+            }
+            for group in groups
+        ],
+    }
+    asked.json.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
+    print(f"{seconds:.0f} s; every figure is in {asked.json}")
+    return 0
+
+
+def _processes() -> list[Group]:
+    with TemporaryDirectory(prefix="swiftbolt-bench-") as folder:
+        home = Path(folder) / "home"
+        try:
+            return [process.measure(home, helps=5)]
+        finally:
+            stop(home)
+            erase(home)
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench/run.py", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one to two minutes, fewer sizes")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        default=Path("bench-results.json"),
+        metavar="PATH",
+        help="where the figures go (default: bench-results.json)",
+    )
+    parser.add_argument("--only", action="append", choices=NAMES, help="repeatable")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""The outside world: providers and Postgres."""

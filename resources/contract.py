@@ -1,0 +1,94 @@
+"""What a provider of bars promises: one protocol, and the records that pass through it.
+
+What belongs here: the protocol and frozen records. What does not: one provider's wire format
+(`polygon.py`, `tradier.py`), transport (`http.py`), what is done with an answer
+(`swiftbolt_assets/assets/filling.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+    import polars as pl
+
+    from swiftbolt_assets.errors import ProviderError
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """One HTTP request that was sent, kept in table `provider_requests`.
+
+    Attributes:
+        provider: `polygon` or `tradier`.
+        endpoint: the path, without query and key.
+        symbol: the canonical symbol asked for, or None.
+        sent_at: when it left, real time, UTC.
+        seconds: until the body was read or the failure known.
+        status: the HTTP status, or None when no reply came.
+        outcome: `ok`, or the error's class name.
+        request_id: the provider's own id of the reply, or None.
+        bars: bars in the reply.
+        base_minutes: Polygon's `queryCount`, 0 elsewhere.
+
+    """
+
+    provider: str
+    endpoint: str
+    symbol: str | None
+    sent_at: datetime
+    seconds: float
+    status: int | None
+    outcome: str
+    request_id: str | None
+    bars: int
+    base_minutes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a provider answered to one window of sessions.
+
+    Attributes:
+        provider: who answered; stamped on every bar.
+        symbol: the canonical symbol.
+        first: first New York date asked for.
+        last: last New York date asked for, inclusive.
+        bars: the bars as delivered, in the order of the wire, all hours, not yet validated:
+            columns of `market.bars.BAR_SCHEMA`, any of them null where the reply's field was
+            absent or unusable.
+        base_minutes: stored one-minute bars that the reply was built from; 0 when unknown.
+        requests: HTTP requests that this answer cost, retries and pages included.
+        request_ids: the provider's ids of the replies that were used.
+        broken_off: why the answer stops before its end (a later page failed, or the limit was
+            reached and no next page was named); None for a whole answer.
+
+    """
+
+    provider: str
+    symbol: str
+    first: date
+    last: date
+    bars: pl.DataFrame
+    base_minutes: int
+    requests: int
+    request_ids: tuple[str, ...]
+    broken_off: ProviderError | None
+
+
+class BarProvider(Protocol):
+    """A source of 15-minute bars."""
+
+    name: str
+
+    def fetch(self, symbol: str, first: date, last: date, *, priority: int) -> Answer:
+        """Return the 15-minute bars of the New York dates `first`..`last`, both included.
+
+        Raises:
+            ProviderError: nothing usable came; its class says whether to try again.
+
+        """
+        ...

@@ -1,0 +1,162 @@
+"""Dagster's face of the outside world: typed configuration in, plain objects out.
+
+What belongs here: `ConfigurableResource`s and nothing else of Dagster. Credentials are not
+configuration (Dagster shows and stores that): they are read from the environment when a resource
+is opened. What does not: what the objects do (`bars.py`, `ledger.py`, `polygon.py`, `tradier.py`).
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from resources.bars import BarStore
+from resources.embedded import locate
+from resources.endpoint import Secret
+from resources.http import Transport
+from resources.ledger import Ledger
+from resources.polygon import PolygonClient
+from resources.postgres import Database
+from resources.provider_health import GuardedProvider, ProviderHealth
+from resources.rate_limit import limiter
+from resources.symbols import ensure_symbols
+from resources.tradier import TradierClient
+from swiftbolt_assets.errors import ConfigurationError
+from swiftbolt_assets.settings import POLYGON_URL, TRADIER_URL, read_settings
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from resources.contract import BarProvider
+    from swiftbolt_assets.clock import Clock
+    from swiftbolt_assets.settings import Settings
+
+#: What the simulator accepts as a key: it is not a secret.
+SIMULATOR_KEY = "simulated"
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The opened storage of one run.
+
+    Attributes:
+        database: where the bars live.
+        bars: writes and reads bars.
+        ledger: knows what is settled.
+        clock: the market clock.
+        providers: closes the connections to providers that were opened on it.
+
+    """
+
+    database: Database
+    bars: BarStore
+    ledger: Ledger
+    clock: Clock
+    providers: ExitStack = field(default_factory=ExitStack)
+
+    def symbol(self, ticker: str) -> UUID:
+        """Return the id of a canonical ticker, adding it when it is missing."""
+        return ensure_symbols(self.database, [ticker])[ticker]
+
+    def close(self) -> None:
+        """Close what was opened, the providers' connections included."""
+        self.providers.close()
+        self.bars.close()
+
+
+def open_database(settings: Settings) -> Database:
+    """Return the bars' database that the settings name; the server is not started."""
+    url = settings.database_url or locate(settings.home).url("swiftbolt")
+    return Database(url, settings.clock.offset)
+
+
+class PostgresResource(dg.ConfigurableResource[Storage]):
+    """The bars' Postgres: `SWIFTBOLT_DATABASE_URL`, or the embedded server."""
+
+    def open(self) -> Storage:
+        """Return the storage; connections are made when they are first needed."""
+        settings = read_settings()
+        database = open_database(settings)
+        return Storage(database, BarStore(database), Ledger(database), settings.clock)
+
+
+def _transport(
+    storage: Storage, *, name: str, base_url: str, key: Secret, per_minute: int
+) -> Transport:
+    """Return a provider's transport within its budget; the storage closes both."""
+    budget = limiter(storage.database.connect, name, per_minute)
+    budget.configure(per_minute)
+    transport = Transport(
+        base_url, name=name, key=key, limiter=budget, record=storage.ledger.record_request
+    )
+    storage.providers.callback(transport.close)
+    storage.providers.callback(budget.close)
+    return transport
+
+
+class PolygonResource(dg.ConfigurableResource[None]):
+    """History from Polygon.
+
+    Attributes:
+        base_url: where it is reached; None for the provider's own address.
+        requests_per_minute: the shared budget; 0 is unlimited.
+
+    """
+
+    base_url: str | None
+    requests_per_minute: int
+
+    def open(self, storage: Storage, *, probe: bool = False) -> BarProvider:
+        """Return the client; `probe` lets one request through a cool-down.
+
+        Raises:
+            ConfigurationError: only the other provider has a key.
+
+        """
+        settings = read_settings()
+        if settings.polygon_key is None and not settings.simulated:
+            raise ConfigurationError(
+                "POLYGON_API_KEY: it is unset, so history is off; set it to fetch past sessions"
+            )
+        key = Secret(settings.polygon_key or SIMULATOR_KEY, "POLYGON_API_KEY")
+        transport = _transport(
+            storage,
+            name="polygon",
+            base_url=self.base_url or POLYGON_URL,
+            key=key,
+            per_minute=self.requests_per_minute,
+        )
+        health = ProviderHealth(storage.database.connect)
+        return GuardedProvider(PolygonClient(transport), health, probe=probe)
+
+
+class TradierResource(dg.ConfigurableResource[None]):
+    """Today's bars from Tradier.
+
+    Attributes:
+        base_url: where it is reached; None for the provider's own address.
+        requests_per_minute: the shared budget; 0 is unlimited.
+
+    """
+
+    base_url: str | None
+    requests_per_minute: int
+
+    def open(self, storage: Storage, *, probe: bool = False) -> BarProvider | None:
+        """Return the client, or None when only Polygon has a key: today is off then."""
+        settings = read_settings()
+        if settings.tradier_token is None and not settings.simulated:
+            return None
+        key = Secret(settings.tradier_token or SIMULATOR_KEY, "TRADIER_TOKEN")
+        transport = _transport(
+            storage,
+            name="tradier",
+            base_url=self.base_url or TRADIER_URL,
+            key=key,
+            per_minute=self.requests_per_minute,
+        )
+        health = ProviderHealth(storage.database.connect)
+        return GuardedProvider(TradierClient(transport), health, probe=probe)

@@ -1,0 +1,246 @@
+"""The coverage ledger and the log of provider requests.
+
+What belongs here: reading what is settled, recording what was asked, and the lock that keeps two
+runs from asking for the same symbol. What does not: judging (`market/coverage.py`) and storing
+sessions with their ledger rows (`bars.py`, one transaction).
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from resources.postgres import first_line
+from swiftbolt_assets.errors import StorageError
+from swiftbolt_assets.market.coverage import Reason, SessionCoverage, State
+from swiftbolt_assets.market.timeframes import Timeframe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from uuid import UUID
+
+    from resources.contract import RequestRecord
+    from resources.postgres import Database
+
+
+@dataclass(frozen=True)
+class Known:
+    """The ends of what is stored of a symbol's 15-minute bars; None when nothing is."""
+
+    earliest: datetime | None
+    latest: datetime | None
+
+
+@dataclass(frozen=True)
+class RequestTotals:
+    """Requests to Polygon for some symbols since an instant.
+
+    Attributes:
+        requests: how many were sent, failed ones and retries included.
+        base_minutes: one-minute bars behind the successful replies.
+
+    """
+
+    requests: int
+    base_minutes: int
+
+
+class Ledger:
+    """Reads and records; opens a connection for each call, none is held."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def coverage(self, symbol_id: UUID, first: date, last: date) -> dict[date, SessionCoverage]:
+        """Return what is known of a symbol's sessions from `first` to `last`, both included."""
+        with self._database.transaction() as connection:
+            rows = connection.execute(
+                "select day, state, reason, expected, bars, answers, absences"
+                " from session_coverage where symbol_id = %s and day between %s and %s",
+                (symbol_id, first, last),
+            ).fetchall()
+        return {row[0]: _session(*row) for row in rows}
+
+    def known(self, symbol_id: UUID) -> Known:
+        """Return the first and last stored 15-minute bar of a symbol's history."""
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                "select min(m.opens), max(m.closes) from session_coverage c"
+                " join market_sessions m using (day) where c.symbol_id = %s and c.bars > 0",
+                (symbol_id,),
+            ).fetchone()
+        return Known(*(row or (None, None)))
+
+    def record_request(self, record: RequestRecord) -> None:
+        """Keep one request in `provider_requests`, whatever becomes of its reply."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "insert into provider_requests (provider, endpoint, symbol, sent_at, seconds,"
+                " status, outcome, request_id, bars, base_minutes)"
+                " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                (
+                    record.provider,
+                    record.endpoint,
+                    record.symbol,
+                    record.sent_at,
+                    record.seconds,
+                    record.status,
+                    record.outcome,
+                    record.request_id,
+                    record.bars,
+                    record.base_minutes,
+                ),
+            )
+
+    def newest_request(self) -> int:
+        """Return the id of the newest request in the log, 0 when there is none."""
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                "select coalesce(max(id), 0) from provider_requests"
+            ).fetchone()
+        return int(row[0]) if row else 0
+
+    def requests_since(self, request_id: int, symbols: list[str]) -> RequestTotals:
+        """Return what was asked of Polygon for symbols after a request of the log."""
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                "select count(*), coalesce(sum(base_minutes) filter (where outcome = 'ok'), 0)"
+                " from provider_requests"
+                " where id > %s and symbol = any(%s) and provider = 'polygon'",
+                (request_id, symbols),
+            ).fetchone()
+        return RequestTotals(*(row or (0, 0)))
+
+    def rejects_since(self, reject_id: int, symbol_ids: list[UUID]) -> int:
+        """Return how many bars of some symbols were rejected after a row of `rejected_bars`."""
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                "select count(*) from rejected_bars where id > %s and symbol_id = any(%s)",
+                (reject_id, symbol_ids),
+            ).fetchone()
+        return int(row[0]) if row else 0
+
+    def newest_reject(self) -> int:
+        """Return the id of the newest rejected bar, 0 when there is none."""
+        with self._database.transaction() as connection:
+            row = connection.execute("select coalesce(max(id), 0) from rejected_bars").fetchone()
+        return int(row[0]) if row else 0
+
+    def bar_counts(
+        self, symbol_ids: list[UUID], first: datetime, last: datetime
+    ) -> dict[Timeframe, int]:
+        """Return the stored bars of some symbols with `first <= ts < last`, by timeframe."""
+        with self._database.transaction() as connection:
+            rows = connection.execute(
+                "select timeframe, count(distinct (symbol_id, ts)) from ohlc_bars_v2"
+                " where symbol_id = any(%s) and ts >= %s and ts < %s and not is_forecast"
+                " and timeframe in ('m15', 'h1', 'h4') group by timeframe",
+                (symbol_ids, first, last),
+            ).fetchall()
+        return dict.fromkeys(Timeframe, 0) | {Timeframe(t): n for t, n in rows}
+
+    def session_rows(self, symbol_id: UUID, days: list[date]) -> dict[tuple[Timeframe, date], int]:
+        """Return a symbol's stored bars by timeframe and session date."""
+        with self._database.transaction() as connection:
+            rows = connection.execute(
+                "select b.timeframe, m.day, count(distinct b.ts) from market_sessions m"
+                " join ohlc_bars_v2 b on b.ts >= m.opens and b.ts < m.closes"
+                " where m.day = any(%s) and b.symbol_id = %s and not b.is_forecast"
+                " and b.timeframe in ('m15', 'h1', 'h4') group by 1, 2",
+                (days, symbol_id),
+            ).fetchall()
+        return {(Timeframe(timeframe), day): count for timeframe, day, count in rows}
+
+    def underivable_bars(self, symbol_id: UUID, days: list[date]) -> list[tuple[str, datetime]]:
+        """Return the (timeframe, ts) of h1/h4 bars that differ from a resample in SQL.
+
+        The oracle of the derivation: `date_bin` anchored at each session's open, computed by the
+        database from the stored 15-minute bars. Bars that are missing or too many are included.
+        """
+        with self._database.transaction() as connection:
+            return [
+                (str(timeframe), ts)
+                for timeframe, ts in connection.execute(
+                    _UNDERIVABLE, {"symbol": symbol_id, "days": days}
+                ).fetchall()
+            ]
+
+    @contextmanager
+    def symbol_turn(
+        self, symbol_id: UUID, on_wait: Callable[[], None] | None = None
+    ) -> Iterator[None]:
+        """Hold a symbol's turn: two runs never ask a provider for the same symbol at once.
+
+        The second waits here; afterwards it finds settled what the first has stored. The lock
+        belongs to the connection, so a killed holder lets go.
+        """
+        key = f"fill {symbol_id}"
+        with self._database.connect() as connection:
+            try:
+                row = connection.execute(
+                    "select pg_try_advisory_lock(hashtextextended(%s, 0))", (key,)
+                ).fetchone()
+                if not (row and row[0]):
+                    if on_wait:
+                        on_wait()
+                    connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (key,))
+            except psycopg.Error as error:
+                raise StorageError(f"database: {first_line(error)}") from error
+            yield
+
+
+def _session(
+    day: date,
+    state: str,
+    reason: str | None,
+    expected: int,
+    bars: int,
+    answers: int,
+    absences: Any,  # noqa: ANN401 - jsonb
+) -> SessionCoverage:
+    slots = json.loads(absences) if isinstance(absences, str) else absences
+    return SessionCoverage(
+        day,
+        State(state),
+        Reason(reason) if reason else None,
+        expected,
+        bars,
+        answers,
+        {datetime.fromisoformat(at): Reason(why) for at, why in slots.items()},
+    )
+
+
+_UNDERIVABLE = """
+with m15 as (
+  select distinct on (b.ts) b.*, m.opens
+  from market_sessions m
+  join ohlc_bars_v2 b on b.ts >= m.opens and b.ts < m.closes
+  where m.day = any(%(days)s) and b.symbol_id = %(symbol)s and b.timeframe = 'm15'
+    and not b.is_forecast
+  order by b.ts, b.provider
+), derived as (
+  select w.timeframe::timeframe, date_bin(w.width, m15.ts, m15.opens) as ts,
+    (array_agg(open order by m15.ts))[1] as open, max(high) as high, min(low) as low,
+    (array_agg(close order by m15.ts desc))[1] as close, sum(volume) as volume
+  from m15 cross join (
+    values ('h1', interval '1 hour'), ('h4', interval '4 hours')) w (timeframe, width)
+  group by 1, 2
+), stored as (
+  select distinct on (b.timeframe, b.ts) b.timeframe, b.ts, b.open, b.high, b.low, b.close, b.volume
+  from market_sessions m
+  join ohlc_bars_v2 b on b.ts >= m.opens and b.ts < m.closes
+  where m.day = any(%(days)s) and b.symbol_id = %(symbol)s and b.timeframe in ('h1', 'h4')
+    and not b.is_forecast
+  order by b.timeframe, b.ts, b.provider
+)
+select timeframe::text, ts from derived d full join stored s using (timeframe, ts)
+where d.open is distinct from s.open or d.high is distinct from s.high
+   or d.low is distinct from s.low or d.close is distinct from s.close
+   or abs(coalesce(d.volume, -1) - coalesce(s.volume, -1)) > 1e-9 * abs(coalesce(d.volume, 0))
+order by timeframe, ts
+"""

@@ -1,0 +1,94 @@
+"""Connections to the bars' database.
+
+A connection carries the market clock (`swiftbolt.clock_offset`) and UTC; nothing of it is
+persisted. What belongs here: how to connect. What does not: the embedded server
+(`embedded.py`), the schema (`schema.py`), statements about bars (`bars.py`, `ledger.py`).
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from swiftbolt_assets.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import timedelta
+
+#: An unreachable server is known after this many seconds.
+CONNECT_TIMEOUT_S = 10
+
+
+@dataclass(frozen=True)
+class Database:
+    """Where the bars live.
+
+    Attributes:
+        url: `postgresql://…`, without connection options.
+        clock_offset: what the market clock adds to real time.
+
+    """
+
+    url: str = field(repr=False)
+    clock_offset: timedelta
+
+    @property
+    def options(self) -> str:
+        """Return the libpq options of a connection."""
+        return (
+            f"-c swiftbolt.clock_offset={self.clock_offset.total_seconds():.6f}"
+            " -c timezone=UTC -c application_name=swiftbolt"
+        )
+
+    def connect(self, *, autocommit: bool = True) -> psycopg.Connection[tuple[Any, ...]]:
+        """Open a connection.
+
+        Raises:
+            StorageError: the server does not answer or refuses.
+
+        """
+        try:
+            return psycopg.connect(
+                self.url,
+                autocommit=autocommit,
+                options=self.options,
+                connect_timeout=CONNECT_TIMEOUT_S,
+            )
+        except psycopg.Error as error:
+            raise StorageError(f"database: {first_line(error)}") from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        """Open a connection, run one transaction on it, close it.
+
+        Raises:
+            StorageError: the server does not answer or refuses the work.
+
+        """
+        connection = self.connect(autocommit=False)
+        try:
+            # Within the try: what the server says to the commit counts, too.
+            with connection:
+                yield connection
+        except psycopg.Error as error:
+            raise StorageError(f"database: {first_line(error)}") from error
+        finally:
+            # A refused commit leaves it open.
+            connection.close()
+
+
+def first_line(error: BaseException) -> str:
+    """Return an error's first line: what a person reads; details follow it."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def sibling_database(url: str, suffix: str) -> str:
+    """Return the URL of the database `<name><suffix>` on the same server."""
+    # Not urlunsplit: it drops the empty host of postgresql:///NAME?host=/socket/folder.
+    base, mark, query = url.partition("?")
+    return f"{base.rstrip('/')}{suffix}{mark}{query}"

@@ -1,0 +1,115 @@
+"""How far a fill has come, read from the ledger while it runs.
+
+What belongs here: the statements behind progress bars and summaries. What does not: drawing
+(`swiftbolt_assets/cli/progress.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from swiftbolt_assets.market.plan import theoretical_minimum
+from swiftbolt_assets.market.timeframes import Timeframe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date
+    from uuid import UUID
+
+    from resources.postgres import Database
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Where the logs stood when a fill began."""
+
+    request: int
+    reject: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a fill has come.
+
+    Attributes:
+        sessions: past sessions wanted, over all symbols.
+        final: of them, those that are settled.
+        bars: stored bars of the wanted days by timeframe.
+        requests: sent since the mark, to any provider.
+        base_minutes: one-minute bars behind Polygon's replies since the mark.
+        rejected: bars quarantined since the mark.
+        minimum: the fewest requests that could have carried those replies.
+
+    """
+
+    sessions: int
+    final: int
+    bars: Mapping[Timeframe, int]
+    requests: int
+    base_minutes: int
+    rejected: int
+    minimum: int
+
+    @property
+    def complete(self) -> bool:
+        """Return whether every past session is settled."""
+        return self.final >= self.sessions
+
+
+def mark(database: Database) -> Mark:
+    """Return where the logs stand now."""
+    with database.transaction() as connection:
+        row = connection.execute(
+            "select (select coalesce(max(id), 0) from provider_requests),"
+            " (select coalesce(max(id), 0) from rejected_bars)"
+        ).fetchone()
+    return Mark(*(row or (0, 0)))
+
+
+def progress(
+    database: Database, symbols: Mapping[str, UUID], days: Sequence[date], past: int, since: Mark
+) -> Progress:
+    """Return how far some symbols' days are.
+
+    Args:
+        database: the bars' database.
+        symbols: ticker -> id.
+        days: the wanted session dates, ascending; today's may be the last.
+        past: how many of them, from the first on, lie before today.
+        since: counts of requests and rejects begin here.
+
+    """
+    ids = list(symbols.values())
+    with database.transaction() as connection:
+        final = connection.execute(
+            "select count(*) from session_coverage"
+            " where symbol_id = any(%s) and day = any(%s) and state = 'final'",
+            (ids, list(days[:past])),
+        ).fetchone()
+        bars = connection.execute(
+            "select b.timeframe::text, count(distinct (b.symbol_id, b.ts)) from ohlc_bars_v2 b"
+            " where b.symbol_id = any(%s) and not b.is_forecast"
+            " and b.timeframe in ('m15', 'h1', 'h4')"
+            " and b.ts >= new_york_midnight(%s) and b.ts < new_york_midnight(%s + 1)"
+            " group by 1",
+            (ids, days[0], days[-1]),
+        ).fetchall()
+        requests = connection.execute(
+            "select symbol, count(*), coalesce(sum(base_minutes) filter (where outcome = 'ok'), 0)"
+            " from provider_requests where id > %s and symbol = any(%s) group by 1",
+            (since.request, list(symbols)),
+        ).fetchall()
+        rejected = connection.execute(
+            "select count(*) from rejected_bars where id > %s and symbol_id = any(%s)",
+            (since.reject, ids),
+        ).fetchone()
+    return Progress(
+        sessions=past * len(ids),
+        final=final[0] if final else 0,
+        bars=dict.fromkeys(Timeframe, 0) | {Timeframe(name): count for name, count in bars},
+        requests=sum(row[1] for row in requests),
+        base_minutes=sum(row[2] for row in requests),
+        rejected=rejected[0] if rejected else 0,
+        minimum=sum(theoretical_minimum(row[2]) for row in requests),
+    )

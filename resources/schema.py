@@ -1,0 +1,182 @@
+"""Brings a bars' database to the newest schema.
+
+`migrate` may run twice at once and at any time: an advisory lock makes the second wait, and
+everything it does is repeatable. What belongs here: migrations and the facts that follow the code
+(calendar, month partitions). What does not: Dagster's own schema (`orchestration/instance.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from resources.postgres import first_line
+from swiftbolt_assets.errors import ConfigurationError, StorageError
+from swiftbolt_assets.market.sessions import xnys
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from alembic.config import Config
+
+    from resources.postgres import Database
+
+MINIMUM_VERSION = 150000
+_LOCK = "select pg_advisory_xact_lock(hashtextextended('swiftbolt migrate', 0))"
+#: Partitions stand ready for so long ahead: forecasts lie in the future.
+_AHEAD = timedelta(days=400)
+
+
+@dataclass(frozen=True)
+class Migrated:
+    """What a migration did.
+
+    Attributes:
+        before: the schema's revision before, None for an empty database.
+        after: its revision now.
+        partitions_added: month partitions that were missing.
+
+    """
+
+    before: str | None
+    after: str
+    partitions_added: int
+
+
+def migrate(database: Database, first_date: date) -> Migrated:
+    """Upgrade the schema, the calendar table and the month partitions.
+
+    Raises:
+        StorageError: the server is too old, unreachable, or refuses a statement.
+
+    """
+    with database.transaction() as lock:
+        version = lock.info.server_version
+        if version < MINIMUM_VERSION:
+            raise StorageError(
+                f"SWIFTBOLT_DATABASE_URL: the server is Postgres {version // 10000}; "
+                "15 is the oldest that works"
+            )
+        lock.execute(_LOCK)
+        before = revision(database)
+        after = _upgrade(database)
+        with database.transaction() as connection:
+            _write_calendar(connection)
+            row = connection.execute(
+                "select ensure_bar_partitions(%s, market_now() + %s)", (first_date, _AHEAD)
+            ).fetchone()
+        return Migrated(before, after, row[0] if row else 0)
+
+
+def revision(database: Database) -> str | None:
+    """Return the schema's revision, or None for a database without our schema."""
+    with database.transaction() as connection:
+        if connection.execute("select to_regclass('alembic_version')").fetchone() == (None,):
+            return None
+        row = connection.execute("select version_num from alembic_version").fetchone()
+        return str(row[0]) if row else None
+
+
+def newest_revision() -> str:
+    """Return the revision that this code needs."""
+    from alembic.script import ScriptDirectory
+
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    if head is None:
+        raise StorageError("the migrations are missing from this installation; install it again")
+    return head
+
+
+def downgrade(database: Database, to: str) -> None:
+    """Take the schema back to a revision (`base` for none); data of later ones is lost."""
+    _run_alembic(database, "downgrade", to)
+
+
+def claim_data_source(database: Database, *, simulated: bool) -> None:
+    """Remember whether this database holds simulated or real bars; refuse to mix them.
+
+    Raises:
+        ConfigurationError: it holds the other kind.
+
+    """
+    wanted = "simulated" if simulated else "real"
+    with database.transaction() as connection:
+        connection.execute(
+            "insert into installation (name, value) values ('data_source', %s)"
+            " on conflict (name) do nothing",
+            (wanted,),
+        )
+        row = connection.execute(
+            "select value from installation where name = 'data_source'"
+        ).fetchone()
+    held = row[0] if row else wanted
+    if held != wanted:
+        remedy = (
+            "set POLYGON_API_KEY or TRADIER_TOKEN"
+            if simulated
+            else "unset POLYGON_API_KEY and TRADIER_TOKEN"
+        )
+        raise ConfigurationError(
+            f"SWIFTBOLT_DATABASE_URL: this database holds {held} bars and will not take {wanted} "
+            f"ones; {remedy}, or use another SWIFTBOLT_HOME or database"
+        )
+
+
+def _upgrade(database: Database) -> str:
+    _run_alembic(database, "upgrade", "head")
+    after = revision(database)
+    if after is None:
+        raise StorageError("the migrations ran but left no revision behind; see the log")
+    return after
+
+
+def _config() -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", "swiftbolt_assets:migrations")
+    return config
+
+
+def _run_alembic(database: Database, action: str, target: str) -> None:
+    import sqlalchemy
+    from alembic import command
+    from alembic.util import CommandError
+
+    engine = sqlalchemy.create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: database.connect(autocommit=False),
+        poolclass=sqlalchemy.NullPool,
+    )
+    config = _config()
+    try:
+        with engine.connect() as connection:
+            config.attributes["connection"] = connection
+            getattr(command, action)(config, target)
+            connection.commit()
+    except CommandError as error:
+        raise StorageError(
+            f"database: {first_line(error)}; it was made by a newer version, upgrade this one"
+        ) from error
+    except (sqlalchemy.exc.SQLAlchemyError, psycopg.Error) as error:
+        raise StorageError(f"database: the migration was refused: {first_line(error)}") from error
+
+
+def _write_calendar(connection: psycopg.Connection) -> None:
+    sessions = xnys().sessions
+    connection.execute(
+        """
+        insert into market_sessions (day, opens, closes)
+        select * from unnest(%s::date[], %s::timestamptz[], %s::timestamptz[])
+        on conflict (day) do update set opens = excluded.opens, closes = excluded.closes
+        where (market_sessions.opens, market_sessions.closes)
+          is distinct from (excluded.opens, excluded.closes)
+        """,
+        ([s.day for s in sessions], [s.opens for s in sessions], [s.closes for s in sessions]),
+    )
+    connection.execute(
+        "delete from market_sessions where day <> all(%s)", ([s.day for s in sessions],)
+    )

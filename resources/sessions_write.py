@@ -1,0 +1,64 @@
+"""What one transaction stores for one symbol, and what it did.
+
+What belongs here: the two records. What does not: storing (`bars.py`, `session_rows.py`), deciding
+what is stored (`swiftbolt_assets/assets/filling.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    import polars as pl
+
+    from swiftbolt_assets.market.coverage import SessionCoverage
+    from swiftbolt_assets.market.timeframes import Timeframe
+
+
+@dataclass(frozen=True)
+class SessionsWrite:
+    """What one transaction stores for one symbol.
+
+    Attributes:
+        symbol_id: whose bars.
+        provider: who answered.
+        opens: first instant that the write speaks of.
+        closes: first instant after it.
+        bars: frames of `BAR_SCHEMA` by timeframe, ascending, no `ts` twice.
+        forming: by timeframe, the start of the bar that is still forming; None for history.
+        coverage: the ledger's rows.
+        rejects: rejected bars (`market.validation.REJECT_SCHEMA`).
+        request_id: the provider's id of the reply.
+
+    """
+
+    symbol_id: UUID
+    provider: str
+    opens: datetime
+    closes: datetime
+    bars: Mapping[Timeframe, pl.DataFrame]
+    forming: Mapping[Timeframe, datetime] | None
+    coverage: Sequence[SessionCoverage]
+    rejects: pl.DataFrame
+    request_id: str | None
+
+
+@dataclass(frozen=True)
+class Written:
+    """How many bar rows a transaction touched.
+
+    Attributes:
+        inserted: new rows.
+        updated: rows whose values differed.
+        unchanged: rows that stood already.
+
+    """
+
+    inserted: int
+    updated: int
+    unchanged: int

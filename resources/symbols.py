@@ -1,0 +1,43 @@
+"""The symbols that the database knows.
+
+A well-formed ticker that is missing is added at once; whether it exists is settled by the
+providers' answers. What belongs here: statements about table `symbols`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from resources.postgres import Database
+
+
+def ensure_symbols(database: Database, tickers: Sequence[str]) -> dict[str, UUID]:
+    """Return the ids of canonical tickers, adding those that are missing."""
+    with database.transaction() as connection:
+        connection.execute(
+            "insert into symbols (ticker) select unnest(%s::text[])"
+            " on conflict (ticker) do nothing",
+            (list(tickers),),
+        )
+        rows = connection.execute(
+            "select ticker, id from symbols where ticker = any(%s)", (list(tickers),)
+        ).fetchall()
+    return {str(ticker): UUID(str(symbol_id)) for ticker, symbol_id in rows}
+
+
+def find_symbol(database: Database, ticker: str) -> UUID | None:
+    """Return the id of a canonical ticker, or None."""
+    with database.transaction() as connection:
+        row = connection.execute("select id from symbols where ticker = %s", (ticker,)).fetchone()
+    return UUID(str(row[0])) if row else None
+
+
+def all_tickers(database: Database) -> list[str]:
+    """Return every known ticker, ascending."""
+    with database.transaction() as connection:
+        rows = connection.execute("select ticker from symbols order by ticker").fetchall()
+    return [str(row[0]) for row in rows]

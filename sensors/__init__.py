@@ -1,0 +1,1 @@
+"""Tick, gather, decide purely, then requests or one sentence of SkipReason."""

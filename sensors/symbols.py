@@ -1,0 +1,51 @@
+"""Keeps Dagster's symbol partitions equal to the symbols that the database knows.
+
+A symbol may be added by any command, or by SQL; here it becomes a partition, so that the UI can
+launch it. What belongs here: one sensor and its pure decision. What does not: what is fetched for
+a symbol.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from resources.symbols import all_tickers
+from swiftbolt_assets.assets.partitions import SYMBOLS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from resources.dagster import PostgresResource
+
+INTERVAL_S = 30
+
+
+def symbols_to_add(known: Collection[str], partitions: Collection[str]) -> list[str]:
+    """Return the known symbols that are not partitions yet, ascending."""
+    return sorted(set(known) - set(partitions))
+
+
+def build_symbols_sensor(postgres: PostgresResource) -> dg.SensorDefinition:
+    """Return the sensor that adds missing symbols as partitions, all in one batch."""
+
+    @dg.sensor(
+        name="symbol_partitions",
+        minimum_interval_seconds=INTERVAL_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Makes every symbol of the database a partition of the bar assets.",
+    )
+    def symbol_partitions(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        partitions = context.instance.get_dynamic_partitions(str(SYMBOLS.name))
+        missing = symbols_to_add(all_tickers(postgres.open().database), partitions)
+        if not missing:
+            return dg.SensorResult(
+                skip_reason=f"all {len(partitions)} symbols are partitions already"
+            )
+        return dg.SensorResult(
+            skip_reason=f"added {len(missing)} symbols as partitions: {', '.join(missing[:10])}",
+            dynamic_partitions_requests=[SYMBOLS.build_add_request(missing)],
+        )
+
+    return symbol_partitions

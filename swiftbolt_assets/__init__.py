@@ -1,0 +1,1 @@
+"""The data platform: domain, assets, orchestration, simulator and command line."""

@@ -1,0 +1,1 @@
+"""The asset graph, thin: partitions, bars and their checks."""

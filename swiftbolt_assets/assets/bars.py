@@ -1,0 +1,86 @@
+"""The three assets: 15-minute bars from the providers, 1-hour and 4-hour bars derived from them.
+
+One multi-asset, one run for any rectangle of days and symbols. Every asked partition is reported
+as soon as its transaction has committed, also when it ends with no bar and a reason, so that a
+backfill's progress moves with every request and a killed run resumes.
+
+What belongs here: keys in, one symbol after the other, check results out. What does not: a
+symbol's part (`symbol_run.py`), launching (`orchestration/`), decisions (`market/`).
+"""
+
+# No `from __future__ import annotations`: Dagster reads the asset's annotations at run time.
+from collections.abc import Iterator, Sequence
+from datetime import date
+from itertools import groupby
+from uuid import UUID
+
+import dagster as dg
+
+from resources.dagster import PolygonResource, PostgresResource, TradierResource
+from swiftbolt_assets.assets.checks import CHECK_SPECS, check_results
+from swiftbolt_assets.assets.describing import ASSET_SPECS
+from swiftbolt_assets.assets.filling import Target
+from swiftbolt_assets.assets.partitions import bar_partitions, parse_keys
+from swiftbolt_assets.assets.symbol_run import SymbolRun
+from swiftbolt_assets.errors import SwiftBoltError
+from swiftbolt_assets.market.timeframes import Timeframe
+
+#: Runs without a tag come from a person at the Dagster UI or command line: they go first.
+DEFAULT_PRIORITY = 200
+PRIORITY_TAG = "dagster/priority"
+#: A run with this tag asks again for sessions that are settled.
+FORCE_TAG = "swiftbolt/force"
+#: A run with this tag sends one request through a provider's cool-down.
+PROBE_TAG = "swiftbolt/probe"
+
+
+def build_bar_assets(first_date: date, derived: Sequence[Timeframe]) -> dg.AssetsDefinition:
+    """Return the multi-asset of m15, h1 and h4 bars.
+
+    Args:
+        first_date: the first partition.
+        derived: the timeframes that are derived (`RESAMPLE_H1_FROM_M15`, `RESAMPLE_H4_FROM_M15`).
+
+    """
+    partitions = bar_partitions(first_date)
+
+    @dg.multi_asset(
+        name="bars",
+        specs=[spec.replace_attributes(partitions_def=partitions) for spec in ASSET_SPECS],
+        check_specs=CHECK_SPECS,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        can_subset=True,
+    )
+    def bars(
+        context: dg.AssetExecutionContext,
+        postgres: PostgresResource,
+        polygon: PolygonResource,
+        tradier: TradierResource,
+    ) -> Iterator[dg.AssetCheckResult]:
+        keys = sorted(parse_keys(context.partition_keys), key=lambda key: (key.symbol, key.day))
+        tags = context.run.tags
+        storage = postgres.open()
+        asked: dict[UUID, list[date]] = {}
+        try:
+            for symbol, of_symbol in groupby(keys, key=lambda key: key.symbol):
+                symbol_id = storage.symbol(symbol)
+                priority = int(tags.get(PRIORITY_TAG, DEFAULT_PRIORITY))
+                run = SymbolRun(
+                    context=context,
+                    target=Target(symbol, symbol_id, priority, tuple(derived)),
+                    storage=storage,
+                    polygon=polygon,
+                    tradier=tradier,
+                    force=tags.get(FORCE_TAG) == "true",
+                    probe=tags.get(PROBE_TAG) == "true",
+                )
+                asked[symbol_id] = run.execute([key.day for key in of_symbol])
+        except SwiftBoltError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        finally:
+            storage.close()
+        yield from check_results(
+            context.selected_asset_check_keys, storage.ledger, asked, {str(t) for t in derived}
+        )
+
+    return bars

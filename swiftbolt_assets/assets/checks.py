@@ -1,0 +1,99 @@
+"""The asset checks of a run: is it complete, and is what is derived what can be derived.
+
+One evaluation per check and run; sessions that fail stand in its metadata. What belongs here:
+phrasing the evaluations. What does not: the oracle, which is SQL (`resources/ledger.py`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from swiftbolt_assets.market.coverage import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import date
+    from uuid import UUID
+
+    from resources.ledger import Ledger
+
+COMPLETE = dg.AssetCheckSpec(
+    "complete",
+    asset="m15_bars",
+    description="Every past session that was asked for has its bars or a final reason.",
+)
+DERIVED = tuple(
+    dg.AssetCheckSpec(
+        "equals_resample",
+        asset=asset,
+        description="Each bar equals SQL's date_bin resample of the stored 15-minute bars.",
+    )
+    for asset in ("h1_bars", "h4_bars")
+)
+CHECK_SPECS = (COMPLETE, *DERIVED)
+_SHOWN = 20
+
+
+def check_results(
+    selected: set[dg.AssetCheckKey],
+    ledger: Ledger,
+    asked: Mapping[UUID, Sequence[date]],
+    derived: set[str],
+) -> Iterator[dg.AssetCheckResult]:
+    """Evaluate the selected checks over the past sessions of a run.
+
+    Args:
+        selected: the run's selected checks.
+        ledger: what is stored.
+        asked: past session dates by symbol id.
+        derived: the timeframes that are derived, `h1` and `h4` unless switched off.
+
+    """
+    if COMPLETE.key in selected:
+        yield _complete(ledger, asked)
+    wanted = {spec.asset_key.to_user_string(): spec for spec in DERIVED if spec.key in selected}
+    if not wanted:
+        return
+    differing = [
+        (timeframe, at)
+        for symbol_id, days in asked.items()
+        for timeframe, at in ledger.underivable_bars(symbol_id, list(days))
+        if timeframe in derived
+    ]
+    for asset, spec in wanted.items():
+        wrong = [at.isoformat() for timeframe, at in differing if asset.startswith(timeframe)]
+        yield dg.AssetCheckResult(
+            asset_key=spec.asset_key,
+            check_name=spec.name,
+            passed=not wrong,
+            metadata={"bars_that_differ": len(wrong), "first": ", ".join(wrong[:_SHOWN]) or "none"},
+        )
+
+
+def _complete(ledger: Ledger, asked: Mapping[UUID, Sequence[date]]) -> dg.AssetCheckResult:
+    open_days: list[str] = []
+    bars = absent = 0
+    for symbol_id, days in asked.items():
+        if not days:
+            continue
+        known = ledger.coverage(symbol_id, min(days), max(days))
+        for day in days:
+            row = known.get(day)
+            if row is None or row.state is not State.FINAL:
+                open_days.append(str(day))
+            if row is not None:
+                bars += row.bars
+                absent += row.expected - row.bars
+    return dg.AssetCheckResult(
+        asset_key=COMPLETE.asset_key,
+        check_name=COMPLETE.name,
+        passed=not open_days,
+        metadata={
+            "sessions": sum(len(days) for days in asked.values()),
+            "bars": bars,
+            "quarter_hours_without_trade": absent,
+            "open_sessions": ", ".join(open_days[:_SHOWN]) or "none",
+        },
+    )

@@ -1,0 +1,183 @@
+"""The course of one fill: what is asked next, what is asked again, and when to give up.
+
+Sessions that were never asked for come first, newest first; those that an answer left open come
+after them, with their neighbours, so that bars around a hole prove it.
+
+What belongs here: the state between two questions. What does not: how wide a window is
+(`market/plan.py`), what an answer proves (`market/coverage.py`), asking and storing
+(`filling.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from swiftbolt_assets.market.plan import Density, next_window, plan_edge, with_neighbours
+from swiftbolt_assets.market.sessions import xnys
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from datetime import date
+
+    from resources.contract import Answer
+    from swiftbolt_assets.errors import ProviderError
+    from swiftbolt_assets.market.sessions import Session
+
+#: A window that fails is left for the end once; a second failure in a row ends the fill. Each is
+#: four attempts of the transport.
+_FAILURES = 2
+#: Answers that contradict what is known are not tried again beneath, so they have four here.
+_CONTRADICTIONS = 4
+
+
+@dataclass(frozen=True)
+class Question:
+    """One request to make.
+
+    Attributes:
+        asked: the sessions it is about, ascending.
+        first: first date of its window, which may be wider.
+        last: last date.
+
+    """
+
+    asked: tuple[Session, ...]
+    first: date
+    last: date
+
+
+class Course:
+    """What one fill has still to ask.
+
+    Args:
+        sessions: the unsettled past sessions.
+        today: the current New York date.
+
+    """
+
+    def __init__(self, sessions: Iterable[Session], *, today: date) -> None:
+        self._today = today
+        self._pending = {session.day: session for session in sessions}
+        self._again: dict[date, Session] = {}
+        self._repeating = False
+        self._edge_asked = False
+        self._density = Density()
+        self._failures = 0
+        self._contradictions = 0
+        self._postponed: ProviderError | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        """Return whether nothing is left to ask."""
+        return not (self._pending or self._again)
+
+    @property
+    def repeats(self) -> bool:
+        """Return whether the next question is about sessions that were asked for before."""
+        return self._repeating or not self._pending
+
+    def next_question(self, empty: Collection[date]) -> Question:
+        """Return what to ask next; not when all is asked.
+
+        Args:
+            empty: dates of the symbol's sessions that came back without a bar.
+
+        """
+        if not self._pending:
+            self._pending, self._again, self._repeating = self._again, {}, True
+        pending = list(self._pending.values())
+        if not self._repeating:
+            return self._take(*next_window(pending, xnys(), self._density))
+        edge = plan_edge(self._today)
+        older = [day for day in self._pending if day < edge and day in empty]
+        if older and not self._edge_asked:
+            # Alone: what lies beyond the plan is refused, but only if all of the window does.
+            self._edge_asked = True
+            return self._take(min(older), max(older))
+        window = next_window(pending, xnys(), self._density, empty=empty)
+        question = self._take(*window)
+        first, last = with_neighbours(
+            window, xnys(), self._density, before=self._today, empty=empty
+        )
+        return Question(question.asked, first, last)
+
+    def answered(self, question: Question, answer: Answer, reached: Collection[date]) -> None:
+        """Learn from an answer that is judged; a useless one counts as a failure.
+
+        Args:
+            question: what was asked.
+            answer: what came.
+            reached: dates of the sessions that it speaks of.
+
+        Raises:
+            ProviderError: the second useless one in a row.
+
+        """
+        self._contradictions = 0
+        if answer.broken_off is None:
+            spanned = len(xnys().between(question.first, question.last))
+            # A reply without `queryCount` has at most fifteen stored minutes a bar.
+            minutes = answer.base_minutes or answer.bars.height * 15
+            self._density = self._density.seen(minutes, spanned)
+        elif not reached:
+            self._count_failure(answer.broken_off)
+            return
+        self._failures = 0
+
+    def ask_again(self, sessions: Iterable[Session]) -> None:
+        """Keep sessions for a later question."""
+        self._again |= {session.day: session for session in sessions}
+
+    def failed(self, question: Question, error: ProviderError) -> None:
+        """Leave a failed question for the end.
+
+        Raises:
+            ProviderError: it is the second failure in a row.
+
+        """
+        self._count_failure(error)
+        self.ask_again(question.asked)
+
+    def contradicted(self, question: Question, error: ProviderError) -> None:
+        """Leave a question for the end whose answer contradicts what is known.
+
+        Raises:
+            ProviderError: it is the fourth such answer in a row.
+
+        """
+        self._contradictions += 1
+        if self._contradictions >= _CONTRADICTIONS:
+            raise error
+        self.ask_again(question.asked)
+
+    def postpone_newest(self, question: Question, error: ProviderError) -> None:
+        """Leave out a question's newest session, which the provider does not serve yet.
+
+        Raises:
+            ProviderError: one was left out before.
+
+        """
+        if self._postponed is not None:
+            raise error
+        self._postponed = error
+        self._pending |= {session.day: session for session in question.asked[:-1]}
+
+    def finish(self) -> None:
+        """End the fill.
+
+        Raises:
+            ProviderError: a session was left out.
+
+        """
+        if self._postponed is not None:
+            raise self._postponed
+
+    def _take(self, first: date, last: date) -> Question:
+        asked = [self._pending.pop(day) for day in sorted(self._pending) if first <= day <= last]
+        return Question(tuple(asked), first, last)
+
+    def _count_failure(self, error: ProviderError) -> None:
+        self._failures += 1
+        if self._failures >= _FAILURES:
+            raise error

@@ -1,0 +1,73 @@
+"""What the catalogue says about the assets: descriptions, owners, kinds, columns.
+
+What belongs here: text and schema. What does not: how the bars are made (`bars.py`).
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+GROUP = "bars"
+
+_COLUMNS = dg.TableSchema(
+    columns=[
+        dg.TableColumn("symbol_id", "uuid", "the symbol, key of table symbols"),
+        dg.TableColumn("ts", "timestamptz", "start of the bar"),
+        dg.TableColumn("open", "float8", "first price, dollars, not split-adjusted"),
+        dg.TableColumn("high", "float8", "highest price, dollars"),
+        dg.TableColumn("low", "float8", "lowest price, dollars"),
+        dg.TableColumn("close", "float8", "last price, dollars"),
+        dg.TableColumn("volume", "float8", "shares traded; may be fractional"),
+        dg.TableColumn("vwap", "float8", "volume-weighted average price, dollars, or null"),
+        dg.TableColumn("trade_count", "bigint", "trades, or null"),
+        dg.TableColumn("provider", "data_provider", "who delivered it: polygon or tradier"),
+        dg.TableColumn("data_status", "text", "verified, live, or provisional while it forms"),
+    ]
+)
+
+_REPORTED = (
+    "Each materialization is one session of one symbol. Plots: `rows` stored bars, `gaps` quarter "
+    "hours without one, `requests` and `seconds` this session's share of what its answer cost."
+)
+
+
+def _spec(name: str, text: str, deps: list[str], kinds: set[str]) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        name,
+        deps=deps,
+        skippable=True,
+        group_name=GROUP,
+        description=f"{text} {_REPORTED}",
+        owners=["team:market-data"],
+        kinds=kinds,
+        metadata={
+            "dagster/column_schema": _COLUMNS,
+            "dagster/table_name": "public.ohlc_bars_v2",
+            "partition": "New York trading date x symbol, such as 2026-11-20|AAPL",
+        },
+    )
+
+
+ASSET_SPECS = (
+    _spec(
+        "m15_bars",
+        "15-minute bars of the regular session (26 a full day, 14 on an early close): history "
+        "from Polygon, today from Tradier, every bar validated, every absence with its reason.",
+        [],
+        {"python", "postgres"},
+    ),
+    _spec(
+        "h1_bars",
+        "1-hour bars, derived from the session's stored 15-minute bars; buckets start at the "
+        "open, so a full day has 7 and the last is half an hour.",
+        ["m15_bars"],
+        {"polars", "postgres"},
+    ),
+    _spec(
+        "h4_bars",
+        "4-hour bars, derived from the session's stored 15-minute bars; buckets start at the "
+        "open, so a full day has 2 and the last is two and a half hours.",
+        ["m15_bars"],
+        {"polars", "postgres"},
+    ),
+)

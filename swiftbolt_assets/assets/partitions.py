@@ -1,0 +1,54 @@
+"""The partitions of all bar assets: trading day x symbol, a key reads `2026-11-20|AAPL`.
+
+The start is fixed (`SWIFTBOLT_FIRST_DATE`): a rolling one would invalidate Dagster's caches. Days
+are weekdays in New York time less the exchange's closures, today included. Session bounds come
+from the calendar, never from a partition's time window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from swiftbolt_assets.market.sessions import xnys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SYMBOLS = dg.DynamicPartitionsDefinition(name="symbols")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class BarKey:
+    """One partition: a New York date and a canonical symbol."""
+
+    day: date
+    symbol: str
+
+    def __str__(self) -> str:
+        return f"{self.day}|{self.symbol}"
+
+
+def bar_partitions(first_date: date) -> dg.MultiPartitionsDefinition:
+    """Return the partitions from a first date on."""
+    days = dg.TimeWindowPartitionsDefinition(
+        start=first_date.isoformat(),
+        fmt="%Y-%m-%d",
+        timezone="America/New_York",
+        cron_schedule="0 0 * * 1-5",
+        exclusions=[datetime.combine(day, time()) for day in xnys().closures if day >= first_date],
+        end_offset=1,
+    )
+    return dg.MultiPartitionsDefinition({"date": days, "symbol": SYMBOLS})
+
+
+def parse_keys(keys: Iterable[str]) -> list[BarKey]:
+    """Return partition keys as values, in the given order."""
+    parsed = []
+    for key in keys:
+        day, _, symbol = str(key).partition("|")
+        parsed.append(BarKey(date.fromisoformat(day), symbol))
+    return parsed

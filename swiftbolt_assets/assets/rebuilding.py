@@ -1,0 +1,45 @@
+"""Derives 1-hour and 4-hour bars again from the stored 15-minute bars, without a request.
+
+For runs that select `h1_bars` or `h4_bars` only, and after derivation was switched on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from resources.sessions_write import SessionsWrite, Written
+from swiftbolt_assets.market.resample import resample
+from swiftbolt_assets.market.timeframes import Timeframe
+from swiftbolt_assets.market.validation import REJECT_SCHEMA
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from resources.bars import BarStore
+    from swiftbolt_assets.assets.filling import Target
+    from swiftbolt_assets.market.sessions import Session
+
+HISTORY = "polygon"
+
+
+def rebuild(target: Target, sessions: Sequence[Session], store: BarStore) -> Written:
+    """Store what the history's 15-minute bars of `sessions` (ascending, past) resample to."""
+    if not sessions or not target.derived:
+        return Written(0, 0, 0)
+    opens, closes = sessions[0].opens, sessions[-1].closes
+    m15 = store.read(target.symbol_id, Timeframe.M15, opens, closes, provider=HISTORY)
+    return store.write(
+        SessionsWrite(
+            symbol_id=target.symbol_id,
+            provider=HISTORY,
+            opens=opens,
+            closes=closes,
+            bars={timeframe: resample(m15, sessions, timeframe) for timeframe in target.derived},
+            forming=None,
+            coverage=(),
+            rejects=pl.DataFrame(schema=REJECT_SCHEMA),
+            request_id=None,
+        )
+    )

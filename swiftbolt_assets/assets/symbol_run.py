@@ -1,0 +1,217 @@
+"""One symbol's part of a run: past sessions filled, today refreshed, every day reported.
+
+What belongs here: which of the asked days goes where, and the metadata of each report. What does
+not: the steps themselves (`filling.py`, `today.py`, `rebuilding.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from swiftbolt_assets.assets.filling import Filler
+from swiftbolt_assets.assets.partitions import BarKey
+from swiftbolt_assets.assets.rebuilding import rebuild
+from swiftbolt_assets.assets.reporting import report_sessions
+from swiftbolt_assets.assets.today import refresh_today
+from swiftbolt_assets.market.coverage import State
+from swiftbolt_assets.market.sessions import xnys
+from swiftbolt_assets.market.timeframes import Timeframe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import date
+
+    import dagster as dg
+    from dagster._core.definitions.metadata import RawMetadataValue
+
+    from resources.dagster import PolygonResource, Storage, TradierResource
+    from swiftbolt_assets.assets.filling import Filled, Target
+    from swiftbolt_assets.market.coverage import SessionCoverage
+    from swiftbolt_assets.market.sessions import Session
+
+    Rows = Mapping[tuple[Timeframe, date], int]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What stored answers cost: HTTP requests, and seconds from asking to committed."""
+
+    requests: float = 0.0
+    seconds: float = 0.0
+
+    def plus(self, filled: Filled) -> Cost:
+        """Return the cost with one more answer."""
+        return Cost(self.requests + filled.requests, self.seconds + filled.seconds)
+
+    def share(self, sessions: int) -> Cost:
+        """Return the part of one of so many sessions."""
+        return Cost(self.requests / sessions, self.seconds / sessions) if sessions else Cost()
+
+
+@dataclass(frozen=True)
+class SymbolRun:
+    """What one symbol's part of a run works with."""
+
+    context: dg.AssetExecutionContext
+    target: Target
+    storage: Storage
+    polygon: PolygonResource
+    tradier: TradierResource
+    force: bool
+    probe: bool
+
+    def execute(self, days: Sequence[date]) -> list[date]:
+        """Fill and report the asked days; return the past sessions among them, ascending.
+
+        Raises:
+            SwiftBoltError: a provider or the database does not answer; what was reported is
+                stored.
+
+        """
+        today = self.storage.clock.today()
+        sessions = [s for day in sorted(days) if (s := xnys().session(day)) is not None]
+        past = [session for session in sessions if session.day < today]
+        with self.storage.ledger.symbol_turn(self.target.symbol_id, self._waiting):
+            if "m15_bars" in self._selected():
+                self._fill(past)
+            else:
+                rebuild(self.target, past, self.storage.bars)
+                self._report(past, self._stored(past), {})
+        for session in sessions:
+            if session.day == today:
+                self._refresh(session)
+        idle = sorted(set(days) - {session.day for session in sessions if session.day <= today})
+        self._report_idle(idle)
+        return [session.day for session in past]
+
+    def _fill(self, past: Sequence[Session]) -> None:
+        if not past:
+            return
+        ledger = self.storage.ledger
+        known = ledger.coverage(self.target.symbol_id, past[0].day, past[-1].day)
+        settled = [s for s in past if s.day in known and known[s.day].state is State.FINAL]
+        if not self.force:
+            self._report(settled, self._stored(settled), known)
+            past = [session for session in past if session not in settled]
+        if not past:
+            self.context.log.info(f"{self.target.symbol}: nothing to ask, all is stored")
+            return
+        filler = Filler(
+            self.polygon.open(self.storage, probe=self.probe), self.storage.bars, ledger
+        )
+        by_day = {session.day: session for session in past}
+        cost = Cost()
+        for filled in filler.fill(
+            self.target, past, today=self.storage.clock.today(), force=self.force
+        ):
+            self._log(filled)
+            cost = cost.plus(filled)
+            # What must be asked again is not done, and is reported once it is.
+            coverage = {row.day: row for row in filled.coverage if row.state is State.FINAL}
+            if coverage:
+                self._report([by_day[day] for day in coverage], _rows(filled), coverage, cost)
+                cost = Cost()
+
+    def _refresh(self, session: Session) -> None:
+        provider = self.tradier.open(self.storage, probe=self.probe)
+        if provider is None:
+            self.context.log.warning("TRADIER_TOKEN is unset: today's bars are off")
+            self._report_idle([session.day])
+            return
+        filled = refresh_today(
+            self.target,
+            session,
+            now=self.storage.clock.now(),
+            provider=provider,
+            store=self.storage.bars,
+        )
+        self._log(filled)
+        coverage = {session.day: filled.coverage[0]}
+        self._report([session], _rows(filled), coverage, Cost().plus(filled))
+
+    def _report(
+        self,
+        sessions: Sequence[Session],
+        rows: Rows,
+        coverage: Mapping[date, SessionCoverage],
+        cost: Cost | None = None,
+    ) -> None:
+        share = (cost or Cost()).share(len(sessions))
+        for timeframe in Timeframe:
+            reports = [
+                (
+                    str(BarKey(session.day, self.target.symbol)),
+                    _metadata(session, timeframe, rows, coverage.get(session.day), share),
+                )
+                for session in sessions
+            ]
+            self._send(timeframe, reports)
+
+    def _report_idle(self, days: Sequence[date]) -> None:
+        """Report days that have nothing to fetch, so that a backfill over them ends well."""
+        for timeframe in Timeframe:
+            nothing: Mapping[str, RawMetadataValue] = {
+                "rows": 0,
+                "reason": "no session of the past or today",
+            }
+            self._send(timeframe, [(str(BarKey(day, self.target.symbol)), nothing) for day in days])
+
+    def _send(
+        self,
+        timeframe: Timeframe,
+        reports: Sequence[tuple[str, Mapping[str, RawMetadataValue]]],
+    ) -> None:
+        asset = f"{timeframe}_bars"
+        if reports and asset in self._selected():
+            report_sessions(self.context, asset, reports)
+
+    def _selected(self) -> set[str]:
+        return {key.to_user_string() for key in self.context.selected_asset_keys}
+
+    def _stored(self, sessions: Iterable[Session]) -> Rows:
+        days = [session.day for session in sessions]
+        return self.storage.ledger.session_rows(self.target.symbol_id, days)
+
+    def _waiting(self) -> None:
+        self.context.log.info(f"{self.target.symbol}: waiting for another run of this symbol")
+
+    def _log(self, filled: Filled) -> None:
+        days = sorted(row.day for row in filled.coverage)
+        self.context.log.info(
+            f"{self.target.symbol}: {days[0] if days else '-'}..{days[-1] if days else '-'} "
+            f"{filled.written.inserted} new, {filled.written.updated} changed, "
+            f"{filled.written.unchanged} unchanged rows, {filled.rejected} rejected bars, "
+            f"{filled.requests} requests, {filled.seconds:.2f} s"
+        )
+
+
+def _rows(filled: Filled) -> Rows:
+    """Return an answer's bars by timeframe and session date."""
+    return {(t, day): n for t, counts in filled.bars.items() for day, n in counts.items()}
+
+
+def _metadata(
+    session: Session,
+    timeframe: Timeframe,
+    rows: Rows,
+    row: SessionCoverage | None,
+    share: Cost,
+) -> dict[str, RawMetadataValue]:
+    """Return one report's metadata; the shares of a cost add up over its sessions."""
+    expected = session.bars_expected(timeframe.minutes)
+    stored = rows.get((timeframe, session.day), 0)
+    metadata: dict[str, RawMetadataValue] = {
+        "rows": stored,
+        "expected": expected,
+        "gaps": max(0, expected - stored),
+        "requests": share.requests,
+        "seconds": share.seconds,
+        "dagster/partition_row_count": stored,
+    }
+    if row is not None:
+        metadata["state"] = str(row.state)
+        reasons = sorted({str(reason) for reason in row.absences.values()})
+        if row.reason or reasons:
+            metadata["reason"] = str(row.reason) if row.reason else ", ".join(reasons)
+    return metadata

@@ -1,0 +1,107 @@
+"""`swiftbolt coverage`: what is stored of a symbol, what is absent, and why."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from swiftbolt_assets.cli.installation import ready
+from swiftbolt_assets.errors import SwiftBoltError
+from swiftbolt_assets.market.symbols import parse_symbol
+from swiftbolt_assets.market.timeframes import Timeframe, parse_timeframe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from resources.overview import SessionRow
+
+_LINES = 20
+
+
+def run_coverage(symbol: str, timeframe: str, *, as_json: bool) -> None:
+    """Print the symbol's ledger from its oldest session to today.
+
+    Raises:
+        UsageError: the symbol or timeframe is none.
+        SwiftBoltError: nothing was ever asked of the symbol.
+
+    """
+    ticker, wanted = parse_symbol(symbol), parse_timeframe(timeframe)
+
+    from resources.overview import rejects_by_rule, session_rows, symbol_overviews, timeframe_rows
+    from resources.symbols import find_symbol
+
+    with ready() as installation:
+        database = installation.database
+        symbol_id = find_symbol(database, ticker)
+        overview = symbol_overviews(database, ticker)
+        if symbol_id is None or not overview or overview[0].first is None:
+            raise SwiftBoltError(f"{ticker}: nothing is stored; run swiftbolt backfill {ticker}")
+        today = installation.settings.clock.today()
+        rows = session_rows(database, symbol_id, overview[0].first, today)
+        count, first, last = timeframe_rows(database, symbol_id, str(wanted))
+        rejected = rejects_by_rule(database, symbol_id)
+        simulated = installation.settings.simulated
+    past = [row for row in rows if row.day < today]
+    report: dict[str, Any] = {
+        "symbol": ticker,
+        "timeframe": str(wanted),
+        "bars": count,
+        "first_bar": first and first.isoformat(),
+        "last_bar": last and last.isoformat(),
+        "sessions": len(past),
+        "final_sessions": sum(row.state == "final" for row in past),
+        "complete": all(row.state == "final" for row in past),
+        "absent": dict(_absent(past)),
+        "rejected": rejected,
+        "simulated": simulated,
+        "incomplete_sessions": [_session(row) for row in rows if row.bars < row.expected],
+    }
+    if as_json:
+        click.echo(json.dumps(report))
+    else:
+        _print(report, wanted)
+
+
+def _absent(rows: Sequence[SessionRow]) -> Counter[str]:
+    """Count quarter hours without a bar by reason."""
+    counts: Counter[str] = Counter()
+    for row in rows:
+        if row.bars == 0:
+            counts[row.reason or "not_fetched"] += row.expected
+        else:
+            counts.update(row.absences.values())
+    return counts
+
+
+def _session(row: SessionRow) -> dict[str, Any]:
+    reasons = Counter(row.absences.values()) if row.bars else {}
+    return {
+        "date": row.day.isoformat(),
+        "state": row.state,
+        "bars": row.bars,
+        "expected": row.expected,
+        "reason": row.reason or ", ".join(sorted(reasons)) or "not_fetched",
+        "absent": sorted(row.absences),
+    }
+
+
+def _print(report: dict[str, Any], timeframe: Timeframe) -> None:
+    source = " (simulated)" if report["simulated"] else ""
+    click.echo(f"{report['symbol']} {timeframe}{source}: {report['bars']:,} bars")
+    if report["first_bar"]:
+        click.echo(f"  from {report['first_bar']} to {report['last_bar']} (starts, UTC)")
+    click.echo(f"  sessions  {report['final_sessions']:,} of {report['sessions']:,} final")
+    absent = ", ".join(f"{count:,} {why}" for why, count in report["absent"].items())
+    click.echo(f"  absent    {absent or 'nothing'} (quarter hours)")
+    rejected = ", ".join(f"{count:,} {rule}" for rule, count in report["rejected"].items())
+    click.echo(f"  rejected  {rejected or 'nothing'} (bars delivered and not believed)")
+    incomplete = report["incomplete_sessions"]
+    for row in incomplete[-_LINES:]:
+        counts = f"{row['bars']:>2} of {row['expected']}"
+        click.echo(f"  {row['date']}  {counts}  {row['state']}  {row['reason']}")
+    if len(incomplete) > _LINES:
+        click.echo(f"  … and {len(incomplete) - _LINES} older ones; --json lists all")

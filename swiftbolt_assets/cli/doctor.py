@@ -1,0 +1,179 @@
+"""`swiftbolt doctor`: what is wrong with this installation and how to mend it.
+
+It asks no provider anything: requests are scarce. What belongs here: checks that end in one line
+each. Exit code 0 when nothing is wrong, 1 otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from swiftbolt_assets.cli.installation import opened
+from swiftbolt_assets.errors import SwiftBoltError
+from swiftbolt_assets.market.sessions import xnys
+from swiftbolt_assets.settings import read_settings, without_password
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from resources.postgres import Database
+    from swiftbolt_assets.settings import Settings
+
+_FREE_BYTES = 1_000_000_000
+_CALENDAR_DAYS = 90
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One checked thing.
+
+    Attributes:
+        subject: what was looked at.
+        good: whether it is well.
+        text: what was seen; for a bad one, what to do.
+
+    """
+
+    subject: str
+    good: bool
+    text: str
+
+
+def run_doctor() -> None:
+    """Check and print; exits with 1 when something is wrong."""
+    findings = list(_findings())
+    for finding in findings:
+        click.echo(f"{'ok ' if finding.good else 'BAD'}  {finding.subject:<10} {finding.text}")
+    sys.exit(0 if all(finding.good for finding in findings) else 1)
+
+
+def _findings() -> Iterator[Finding]:
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    yield Finding("python", good=True, text=version)
+    try:
+        settings = read_settings()
+    except SwiftBoltError as error:
+        yield Finding("settings", good=False, text=str(error))
+        return
+    yield from _local(settings)
+    try:
+        with opened(settings) as installation:
+            yield from _database(settings, installation.database)
+    except SwiftBoltError as error:
+        yield Finding("database", good=False, text=str(error))
+
+
+def _local(settings: Settings) -> Iterator[Finding]:
+    yield _home(settings.home)
+    source = "simulated: set POLYGON_API_KEY (and TRADIER_TOKEN) for real bars"
+    if not settings.simulated:
+        missing = [
+            name
+            for name, key in (
+                ("POLYGON_API_KEY (history is off)", settings.polygon_key),
+                ("TRADIER_TOKEN (today is off)", settings.tradier_token),
+            )
+            if key is None
+        ]
+        source = f"real; unset: {', '.join(missing)}" if missing else "real"
+    yield Finding("providers", good=True, text=source)
+    today, last = settings.clock.today(), xnys().last
+    yield Finding(
+        "calendar",
+        good=(last - today).days > _CALENDAR_DAYS,
+        text=f"the exchange's sessions are known to {last}"
+        + ("" if (last - today).days > _CALENDAR_DAYS else "; upgrade swiftbolt"),
+    )
+
+
+def _home(home: Path) -> Finding:
+    place = home
+    while not place.exists():
+        place = place.parent
+    if not os.access(place, os.W_OK | os.X_OK):
+        return Finding("home", good=False, text=f"SWIFTBOLT_HOME: {home} cannot be written to")
+    free = shutil.disk_usage(place).free
+    text = f"{home}, {free / 1e9:.1f} GB free"
+    if free < _FREE_BYTES:
+        return Finding("home", good=False, text=f"{text}: make room, two years take 20 MB a symbol")
+    return Finding("home", good=True, text=text)
+
+
+def _database(settings: Settings, database: Database) -> Iterator[Finding]:
+    with database.connect() as connection:
+        version = connection.info.server_version
+    kind = without_password(settings.database_url) if settings.database_url else "embedded"
+    yield Finding("database", good=True, text=f"{kind}, Postgres {version // 10000}")
+    for check in (_schema, _source, _cool_downs, _platform):
+        yield _guarded(check, settings, database)
+
+
+def _guarded(
+    check: Callable[[Settings, Database], Finding], settings: Settings, database: Database
+) -> Finding:
+    try:
+        return check(settings, database)
+    except SwiftBoltError as error:
+        return Finding("database", good=False, text=str(error))
+
+
+def _schema(_settings: Settings, database: Database) -> Finding:
+    from resources.schema import newest_revision, revision
+
+    have, want = revision(database), newest_revision()
+    if have == want:
+        return Finding("schema", good=True, text=f"{have}, the newest")
+    return Finding("schema", good=False, text=f"{have or 'none'}; run swiftbolt migrate")
+
+
+def _source(settings: Settings, database: Database) -> Finding:
+    from resources.overview import data_source
+    from resources.schema import revision
+
+    if revision(database) is None:
+        return Finding("bars", good=True, text="none yet")
+    held = data_source(database)
+    wanted = "simulated" if settings.simulated else "real"
+    if held in {None, wanted}:
+        return Finding("bars", good=True, text=held or "none yet")
+    return Finding(
+        "bars",
+        good=False,
+        text=f"the database holds {held} bars, the keys ask for {wanted} ones; "
+        "use another SWIFTBOLT_HOME or database",
+    )
+
+
+def _cool_downs(_settings: Settings, database: Database) -> Finding:
+    from resources.provider_health import ProviderHealth
+    from resources.schema import revision
+
+    if revision(database) is None:
+        return Finding("requests", good=True, text="none yet")
+    health = ProviderHealth(database.connect)
+    cooling = [
+        str(found.error()) for name in ("polygon", "tradier") if (found := health.cooling(name))
+    ]
+    return Finding(
+        "requests", good=not cooling, text="; ".join(cooling) or "no provider is cooling down"
+    )
+
+
+def _platform(settings: Settings, _database: Database) -> Finding:
+    from swiftbolt_assets.orchestration.presence import answers, find_platform
+
+    platform = find_platform(settings)
+    if platform is None:
+        return Finding("platform", good=True, text="stopped; swiftbolt up starts it")
+    if answers(platform):
+        return Finding("platform", good=True, text=f"running, {platform.dagster_url}")
+    return Finding(
+        "platform", good=False, text=f"it does not answer; see the logs in {settings.home / 'log'}"
+    )

@@ -1,0 +1,45 @@
+"""`swiftbolt env`: the shell exports with which Dagster's own commands act on this installation."""
+
+from __future__ import annotations
+
+import shlex
+
+import click
+
+from swiftbolt_assets.cli.installation import opened, ready
+from swiftbolt_assets.settings import read_settings
+
+
+def run_env(*, stop: bool) -> None:
+    """Start the database if it is embedded, leave it running, and print the exports.
+
+    `stop` undoes the leaving: the database ends with the last process that uses it.
+    """
+    if stop:
+        _let_go()
+        return
+    from swiftbolt_assets.orchestration.instance import dagster_environment, prepare_dagster
+
+    with ready(keep=True) as installation:
+        prepare_dagster(installation.settings, installation.database)
+        environment = dagster_environment(installation.settings)
+        environment["SWIFTBOLT_DATABASE_URL"] = installation.database.url
+    click.echo("# These lines carry the database's credentials: do not share or log them.")
+    if installation.embedded:
+        click.echo("# The database runs on for this shell; swiftbolt env --stop lets it end.")
+    for name, value in environment.items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+
+
+def _let_go() -> None:
+    from resources.embedded import is_running, release_keep
+
+    settings = read_settings()
+    if not settings.home.exists() or not is_running(settings.home):
+        click.echo("no database of this installation runs")
+        return
+    with opened(settings) as installation:
+        if installation.embedded:
+            release_keep(settings.home)
+    rest = is_running(settings.home)
+    click.echo("the database is in use and ends with its last user" if rest else "stopped")

@@ -1,0 +1,155 @@
+"""Filling from the command line: launch, watch, and say what came of it.
+
+Shared by `backfill` and `demo`. What belongs here: one fill of some symbols and its summary. What
+does not: how a run is launched (`orchestration/launching.py`).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from resources.progress import mark, progress
+from resources.provider_health import ProviderHealth
+from resources.rate_limit import limiter
+from resources.symbols import ensure_symbols
+from swiftbolt_assets.cli.progress import FillProgress
+from swiftbolt_assets.definitions import FILL_BARS, build_definitions
+from swiftbolt_assets.errors import SwiftBoltError
+from swiftbolt_assets.orchestration.launching import RunSpec, run_here, run_on_platform
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from resources.progress import Progress
+    from swiftbolt_assets.cli.arguments import Window
+    from swiftbolt_assets.cli.installation import Installation
+
+
+#: The provider of past sessions.
+_HISTORY = "polygon"
+_GOES_ON = "the platform goes on with what it has begun"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person asked to be filled.
+
+    Attributes:
+        symbols: canonical tickers.
+        window: which days.
+        priority: of runs and requests.
+        force: fetch again what is covered.
+
+    """
+
+    symbols: Sequence[str]
+    window: Window
+    priority: int
+    force: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a fill.
+
+    Attributes:
+        wish: what was asked.
+        progress: where it ended.
+        seconds: how long it took.
+        first_bar_s: seconds to the first new bar, None when none was new.
+        errors: why symbols were not filled, one line each.
+        simulated: whether the bars are made up.
+
+    """
+
+    wish: Wish
+    progress: Progress
+    seconds: float
+    first_bar_s: float | None
+    errors: Sequence[str]
+    simulated: bool
+
+    @property
+    def complete(self) -> bool:
+        """Return whether every session before today is settled and nothing failed."""
+        return self.progress.complete and not self.errors
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the object that `--json` prints."""
+        window, now = self.wish.window, self.progress
+        return {
+            "symbols": list(self.wish.symbols),
+            "from": window.first.isoformat(),
+            "to": window.last.isoformat(),
+            "sessions": now.final,
+            "sessions_wanted": now.sessions,
+            "bars": {str(timeframe): count for timeframe, count in now.bars.items()},
+            "requests": now.requests,
+            "theoretical_minimum": now.minimum,
+            "rejected_bars": now.rejected,
+            "seconds": round(self.seconds, 3),
+            "seconds_to_first_bar": self.first_bar_s and round(self.first_bar_s, 3),
+            "state": "complete" if self.complete else "incomplete",
+            "simulated": self.simulated,
+            "errors": list(self.errors),
+        }
+
+
+def fill(installation: Installation, wish: Wish, *, on_platform: bool) -> Outcome:
+    """Fill and wait, on the running platform or in this process."""
+    settings, database = installation.settings, installation.database
+    today = settings.clock.today()
+    days = [session.day for session in wish.window.sessions]
+    past = sum(day < today for day in days)
+    symbols = ensure_symbols(database, wish.symbols)
+    budget = limiter(database.connect, "polygon", settings.polygon_per_minute)
+    budget.configure(settings.polygon_per_minute)
+    since = mark(database)
+    started = time.monotonic()
+    with FillProgress(database, symbols, days, past, since, budget.state) as shown:
+        errors = _launch(installation, wish, on_platform=on_platform)
+    return Outcome(
+        wish=wish,
+        progress=progress(database, symbols, days, past, since),
+        seconds=time.monotonic() - started,
+        first_bar_s=shown.first_bar_s,
+        errors=errors,
+        simulated=settings.simulated,
+    )
+
+
+def _launch(installation: Installation, wish: Wish, *, on_platform: bool) -> list[str]:
+    settings = installation.settings
+    health = ProviderHealth(installation.database.connect)
+    job = None if on_platform else build_definitions(settings).resolve_job_def(FILL_BARS)
+    errors = []
+    for position, symbol in enumerate(wish.symbols):
+        spec = RunSpec(
+            symbol=symbol,
+            first=wish.window.sessions[0].day,
+            last=wish.window.sessions[-1].day,
+            priority=wish.priority,
+            force=wish.force,
+            # One probe a command: a wrong key costs one request, not one a symbol.
+            probe=position == 0,
+        )
+        try:
+            if job is not None:
+                run_here(settings, job, spec)
+            else:
+                run_on_platform(settings, FILL_BARS, spec)
+        except SwiftBoltError as error:
+            rest = len(wish.symbols) - position - 1
+            if rest and health.cooling(_HISTORY):
+                # Every other symbol would be refused alike.
+                what = "symbol was" if rest == 1 else "symbols were"
+                errors.append(f"{symbol}: {error}; {rest} more {what} not asked for")
+                break
+            errors.append(f"{symbol}: {error}")
+        except KeyboardInterrupt:
+            if on_platform:
+                raise KeyboardInterrupt(_GOES_ON) from None
+            raise
+    return errors

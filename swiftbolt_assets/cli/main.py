@@ -1,0 +1,191 @@
+"""The command `swiftbolt`: names, options and exit codes.
+
+Each command's body lives in a module of its own and is imported when it runs, so that `--help`
+starts in a fraction of a second. What belongs here: declarations, and how an error becomes one
+line. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from swiftbolt_assets.errors import SwiftBoltError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+#: 128 + SIGINT, as shells have it.
+_INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="swiftbolt", prog_name="swiftbolt")
+def cli() -> None:
+    """Keep 15-minute, 1-hour and 4-hour bars of the symbols you track complete in Postgres."""
+
+
+@cli.command()
+@click.option("--exit", "leave", is_flag=True, help="End when the bars are complete.")
+@click.option("--free-plan", is_flag=True, help="Play Polygon's free plan: 5 requests a minute.")
+@click.option(
+    "--symbol", "symbols", multiple=True, metavar="S", help="Instead of AAPL; repeatable."
+)
+@click.option("--host", default=None, help="What the servers listen on.")
+@click.option("--port-offset", default="0", metavar="N", help="Added to every port.")
+def demo(
+    *, leave: bool, free_plan: bool, symbols: tuple[str, ...], host: str | None, port_offset: str
+) -> None:
+    """Fill two years of AAPL with simulated bars, to look at."""
+    from swiftbolt_assets.cli.demo import run_demo
+
+    run_demo(symbols or ("AAPL",), leave=leave, free=free_plan, host=host, port_offset=port_offset)
+
+
+@cli.command()
+@click.option("--host", default=None, help="What the servers listen on.")
+@click.option("--port-offset", default="0", metavar="N", help="Added to every port.")
+def up(*, host: str | None, port_offset: str) -> None:
+    """Run the platform until Ctrl-C: database and Dagster."""
+    from swiftbolt_assets.cli.platform import run_up
+
+    run_up(host=host, port_offset=port_offset)
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to the newest schema; safe to repeat."""
+    from swiftbolt_assets.cli.migrate import run_migrate
+
+    run_migrate()
+
+
+@cli.command()
+@click.argument("symbols", nargs=-1, metavar="SYMBOL...")
+@click.option("--days", default=None, metavar="N", help="Today and N days back (default 730).")
+@click.option("--from", "start", default=None, metavar="D", help="First day, YYYY-MM-DD.")
+@click.option("--to", "end", default=None, metavar="D", help="Last day, YYYY-MM-DD.")
+@click.option("--priority", default=None, metavar="N", help="Higher goes first (default 200).")
+@click.option("--force", is_flag=True, help="Fetch again what is covered.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def backfill(
+    symbols: tuple[str, ...],
+    days: str | None,
+    start: str | None,
+    end: str | None,
+    priority: str | None,
+    *,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Fill a window of bars and wait for it."""
+    from swiftbolt_assets.cli.backfill import run_backfill
+
+    run_backfill(
+        symbols, days=days, start=start, end=end, priority=priority, force=force, as_json=as_json
+    )
+
+
+@cli.command()
+@click.argument("symbol")
+@click.option("--timeframe", default="m15", metavar="T", help="m15, h1 or h4.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def coverage(symbol: str, timeframe: str, *, as_json: bool) -> None:
+    """Show what is stored of a symbol, what is not, and why."""
+    from swiftbolt_assets.cli.coverage import run_coverage
+
+    run_coverage(symbol, timeframe, as_json=as_json)
+
+
+@cli.command()
+@click.argument("symbol", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def status(symbol: str | None, *, as_json: bool) -> None:
+    """Show what is stored, the request budget, and what failed."""
+    from swiftbolt_assets.cli.status import run_status
+
+    run_status(symbol, as_json=as_json)
+
+
+@cli.command()
+@click.option("--host", default=None, help="What it listens on; loopback only.")
+@click.option("--port-offset", default="0", metavar="N", help="Added to the port.")
+@click.option("--free-plan", is_flag=True, help="5 requests a minute, two years of history.")
+def simulate(*, host: str | None, port_offset: str, free_plan: bool) -> None:
+    """Serve both providers from a seeded, made-up market."""
+    from swiftbolt_assets.cli.simulate import run_simulate
+
+    run_simulate(host=host, port_offset=port_offset, free=free_plan)
+
+
+@cli.command()
+@click.option("--stop", is_flag=True, help="Let the database end that this command left running.")
+def env(*, stop: bool) -> None:
+    """Print shell exports (with credentials) for Dagster's tools."""
+    from swiftbolt_assets.cli.environment import run_env
+
+    run_env(stop=stop)
+
+
+@cli.command()
+def doctor() -> None:
+    """Say what is wrong here and how to mend it."""
+    from swiftbolt_assets.cli.doctor import run_doctor
+
+    run_doctor()
+
+
+def main() -> None:
+    """Run the command line; every error becomes one line on stderr."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # Ignored ones stay so: that is what nohup asks for.
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _interrupt)
+    try:
+        code = _run()
+    except BrokenPipeError:
+        # The reader has gone; what is still buffered must not fail once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except Exception as error:  # noqa: BLE001 - a person gets one line, never a traceback
+        from swiftbolt_assets.cli.unexpected import describe
+
+        code = _refuse(describe(error), 1)
+    sys.exit(code)
+
+
+def _run() -> int:
+    try:
+        code = cli.main(prog_name="swiftbolt", standalone_mode=False)
+    except SwiftBoltError as error:
+        return _refuse(str(error), error.exit_code)
+    except click.UsageError as error:
+        return _refuse(_with_help(error), 2)
+    except click.ClickException as error:
+        return _refuse(error.format_message(), 1)
+    except (KeyboardInterrupt, click.Abort) as error:
+        told = str(error) or "what was stored stays, start again to go on"
+        return _refuse(f"interrupted; {told}", _INTERRUPTED)
+    return code if isinstance(code, int) else 0
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _refuse(message: str, code: int) -> int:
+    click.echo(f"swiftbolt: {' '.join(message.split())}", err=True)
+    return code
+
+
+def _with_help(error: click.UsageError) -> str:
+    command = error.ctx.command_path if error.ctx else "swiftbolt"
+    return f"{error.format_message()} See '{command} --help'."
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""`swiftbolt up`: the platform in the foreground."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from swiftbolt_assets.cli.arguments import parse_port_offset
+from swiftbolt_assets.cli.installation import ready
+from swiftbolt_assets.errors import ConfigurationError, SwiftBoltError
+from swiftbolt_assets.settings import read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+    from swiftbolt_assets.cli.installation import Installation
+    from swiftbolt_assets.orchestration.processes import Supervisor
+
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+_WATCH_S = 1.0
+
+
+def run_up(*, host: str | None, port_offset: str) -> None:
+    """Run until SIGINT or SIGTERM.
+
+    Raises:
+        SwiftBoltError: a platform runs on this home already, or a part does not start.
+        KeyboardInterrupt: it was stopped while starting.
+
+    """
+    offset = parse_port_offset(port_offset)
+    settings = read_settings()
+    require_loopback(host or settings.host)
+
+    from resources.embedded import release_keep
+    from swiftbolt_assets.orchestration.ports import require_free_ports
+    from swiftbolt_assets.orchestration.presence import platform_lock
+
+    with stop_signals() as stop, platform_lock(settings):
+        require_free_ports(settings, offset)
+        if settings.embedded:
+            release_keep(settings.home)
+        with ready(settings) as installation:
+            from swiftbolt_assets.orchestration.instance import prepare_dagster
+            from swiftbolt_assets.orchestration.platform import running_platform
+
+            prepare_dagster(settings, installation.database)
+            with running_platform(settings, offset) as (platform, supervisor):
+                source = "simulated bars" if settings.simulated else "real providers"
+                click.echo(f"SwiftBolt runs ({source}): Dagster {platform.dagster_url}")
+                click.echo("Ctrl-C stops it.")
+                stop.wait_with(lambda: watch(installation, supervisor, stop.requested))
+        click.echo("stopped")
+
+
+def require_loopback(host: str) -> None:
+    """Refuse to listen wider: Dagster's web UI has no authentication.
+
+    Raises:
+        ConfigurationError: the host is not loopback.
+
+    """
+    if host not in LOOPBACK_HOSTS:
+        raise ConfigurationError(
+            f"host: {host[:40]} is not loopback; Dagster's web UI has no authentication, so put a "
+            "reverse proxy in front of 127.0.0.1"
+        )
+
+
+class Stop:
+    """What SIGINT, SIGTERM and SIGHUP do: interrupt the work, or end the wait for them.
+
+    Attributes:
+        requested: set by the first of these signals; more do nothing, so that nothing stops the
+            stopping.
+
+    """
+
+    def __init__(self) -> None:
+        self.requested = threading.Event()
+        self._waiting = False
+
+    def wait_with(self, body: Callable[[], None]) -> None:
+        """Run what ends by itself when `requested` is set."""
+        self._waiting = True
+        body()
+
+    def note(self, _number: int, _frame: FrameType | None) -> None:
+        """Handle a signal.
+
+        Raises:
+            KeyboardInterrupt: work is to be interrupted.
+
+        """
+        if not self.requested.is_set():
+            self.requested.set()
+            if not self._waiting:
+                raise KeyboardInterrupt
+
+
+@contextmanager
+def stop_signals() -> Iterator[Stop]:
+    """Yield what the signals to stop set, from here on; those that nohup ignores stay ignored."""
+    stop = Stop()
+    before = {
+        kind: signal.signal(kind, stop.note)
+        for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        # A script's background jobs ignore SIGINT, too, but are to be stopped by it.
+        if not (kind == signal.SIGHUP and signal.getsignal(kind) is signal.SIG_IGN)
+    }
+    try:
+        yield stop
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+
+def watch(installation: Installation, supervisor: Supervisor, stop: threading.Event) -> None:
+    """Mend what dies, the database first, until told to stop."""
+    told = ""
+    while not stop.wait(_WATCH_S):
+        try:
+            mended = ["database"] if installation.revive() else []
+            mended += supervisor.mend()
+            told = ""
+        except SwiftBoltError as error:
+            # The same trouble is told once, and tried again.
+            if str(error) != told:
+                told = str(error)
+                click.echo(f"swiftbolt: {told}", err=True)
+            continue
+        for name in mended:
+            click.echo(f"{name} had died and was started again", err=True)

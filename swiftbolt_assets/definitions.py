@@ -1,0 +1,61 @@
+"""The composition root: which assets, resources and executor make up the code location.
+
+It lists names and decides nothing. `defs` is what `workspace.yaml` loads; tests call
+`build_definitions` with settings of their own.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from resources.dagster import PolygonResource, PostgresResource, TradierResource
+from sensors.symbols import build_symbols_sensor
+from swiftbolt_assets.assets.bars import build_bar_assets
+from swiftbolt_assets.market.timeframes import Timeframe
+from swiftbolt_assets.orchestration.simulated import SimulatedPolygon, SimulatedTradier
+from swiftbolt_assets.settings import Settings, read_settings
+
+#: The job of all bar assets, for launching by name.
+FILL_BARS = "fill_bars"
+
+
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """Return the code location for some settings."""
+    derived = [
+        timeframe
+        for timeframe, wanted in (
+            (Timeframe.H1, settings.resample_h1),
+            (Timeframe.H4, settings.resample_h4),
+        )
+        if wanted
+    ]
+    polygon = (
+        PolygonResource if settings.polygon_url or not settings.simulated else SimulatedPolygon
+    )
+    tradier = (
+        TradierResource if settings.tradier_url or not settings.simulated else SimulatedTradier
+    )
+    bars = build_bar_assets(settings.first_date, derived)
+    postgres = PostgresResource()
+    return dg.Definitions(
+        assets=[bars],
+        sensors=[build_symbols_sensor(postgres)],
+        jobs=[dg.define_asset_job(FILL_BARS, selection=dg.AssetSelection.assets(bars))],
+        resources={
+            "postgres": postgres,
+            "polygon": polygon(
+                base_url=settings.polygon_url, requests_per_minute=settings.polygon_per_minute
+            ),
+            "tradier": tradier(
+                base_url=settings.tradier_url, requests_per_minute=settings.tradier_per_minute
+            ),
+        },
+        # One process a run: a step of its own would import everything again, 1-2 s of CPU.
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Return the code location of this installation."""
+    return build_definitions(read_settings())

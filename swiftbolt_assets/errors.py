@@ -1,0 +1,114 @@
+"""The exceptions of the platform, and which of them are worth another try.
+
+::
+
+    SwiftBoltError                what a command prints as one line
+    ├── UsageError                wrong input; names the field; exit code 2
+    ├── ConfigurationError        a setting is wrong; names the variable; exit code 2
+    ├── StorageError              the database refused or is unreachable
+    └── ProviderError             a market-data provider did not answer as asked
+        ├── RetryableError        the same request may succeed in a moment
+        │   ├── UnavailableError      5xx, dropped connection, time-out
+        │   └── MalformedReplyError   2xx whose body cannot be trusted (HTML, cut JSON, wrong echo)
+        ├── RateLimitedError      429 or a quota fault: wait, it is not a failure
+        └── PermanentError        the same request will fail again
+            ├── PermissionDeniedError   the key is wrong or lacks the endpoint
+            ├── NotYetAvailableError    the plan serves this day only after its end
+            ├── BeyondPlanError         the plan does not reach that far back
+            └── BadRequestError         the provider refuses the request itself
+
+What belongs here: the tree and its one predicate. What does not: how a status and a body map to
+an error (`resources/http.py`) and how often one tries again (there too).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SwiftBoltError(Exception):
+    """Base of all errors that a command phrases as one line."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(SwiftBoltError):
+    """Wrong input; the message names the field and says what to do."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class ConfigurationError(SwiftBoltError):
+    """A setting is wrong; the message names the environment variable."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class StorageError(SwiftBoltError):
+    """The database refused the work or cannot be reached."""
+
+
+class ProviderError(SwiftBoltError):
+    """A provider did not answer as asked.
+
+    `code` is the word that `job_runs.error_code` keeps.
+    """
+
+    code: ClassVar[str] = "API_ERROR"
+
+
+class RetryableError(ProviderError):
+    """The same request may succeed in a moment."""
+
+
+class UnavailableError(RetryableError):
+    """5xx, a dropped connection or a time-out."""
+
+    code: ClassVar[str] = "PROVIDER_UNAVAILABLE"
+
+
+class MalformedReplyError(RetryableError):
+    """A successful status with a body that cannot be trusted."""
+
+
+class RateLimitedError(ProviderError):
+    """The provider's own limiter refused; `retry_after` is in seconds."""
+
+    code: ClassVar[str] = "RATE_LIMIT_EXCEEDED"
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class PermanentError(ProviderError):
+    """The same request will fail again."""
+
+
+class PermissionDeniedError(PermanentError):
+    """The key is wrong, expired, or lacks the endpoint."""
+
+    code: ClassVar[str] = "PERMISSION_DENIED"
+
+
+class NotYetAvailableError(PermanentError):
+    """The plan serves this day only after it has ended."""
+
+    code: ClassVar[str] = "PERMISSION_DENIED"
+
+
+class BeyondPlanError(PermanentError):
+    """The plan does not reach that far back."""
+
+    code: ClassVar[str] = "PERMISSION_DENIED"
+
+
+class BadRequestError(PermanentError):
+    """The provider refuses the request itself."""
+
+    code: ClassVar[str] = "INVALID_SYMBOL"
+
+
+def is_retryable(error: BaseException) -> bool:
+    """Return whether the same request may succeed in a moment (a rate limit is waited out)."""
+    return isinstance(error, RetryableError | RateLimitedError)

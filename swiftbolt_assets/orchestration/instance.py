@@ -1,0 +1,175 @@
+"""Dagster's home: its configuration, its storage's schema, its environment.
+
+`DAGSTER_HOME` is `<SWIFTBOLT_HOME>/dagster`; `dagster.yaml` in it is written anew from here, so it
+is never edited by hand. Dagster keeps its tables in a database of its own, whose URL names the
+driver: SQLAlchemy would take psycopg 3 otherwise, on which Dagster's storage fails.
+
+What belongs here: what Dagster needs before it starts. What does not: its processes
+(`processes.py`) and what it runs (`launching.py`).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import psycopg.sql
+
+from resources.embedded import locate
+from resources.postgres import CONNECT_TIMEOUT_S, first_line, sibling_database
+from resources.symbols import all_tickers
+from swiftbolt_assets.assets.partitions import SYMBOLS
+from swiftbolt_assets.assets.reporting import EVENT_BATCH_SIZE, EVENT_BATCH_VARIABLE
+from swiftbolt_assets.errors import StorageError
+from swiftbolt_assets.settings import CLOCK_OFFSET
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from dagster import DagsterInstance
+
+    from resources.postgres import Database
+    from swiftbolt_assets.settings import Settings
+
+DAGSTER_URL = "SWIFTBOLT_DAGSTER_URL"
+
+_DAGSTER_YAML = """\
+# Written by swiftbolt at every start; changes are lost.
+storage:
+  custom:
+    module: swiftbolt_assets.orchestration.storage
+    class: PooledPostgresStorage
+    config:
+      postgres_url: {{env: {url}}}
+concurrency:
+  runs:
+    max_concurrent_runs: {runs}
+run_queue:
+  dequeue_interval_seconds: 1
+  # A code location that is being started again is waited for.
+  max_user_code_failure_retries: 10
+  user_code_failure_retry_delay: 5
+run_monitoring:
+  enabled: true
+  poll_interval_seconds: 10
+  start_timeout_seconds: 180
+  cancel_timeout_seconds: 30
+  max_runtime_seconds: 7200
+run_retries:
+  enabled: true
+  max_retries: 2
+  retry_on_asset_or_op_failure: false
+retention:
+  schedule: {{purge_after_days: 30}}
+  sensor: {{purge_after_days: {{skipped: 1, failure: 30, success: 7, started: 7}}}}
+# Local capture starts four helper processes a run; what matters is in the structured log.
+compute_logs:
+  module: dagster._core.storage.noop_compute_log_manager
+  class: NoOpComputeLogManager
+telemetry: {{enabled: false}}
+nux: {{enabled: false}}
+"""
+
+
+def dagster_home(settings: Settings) -> Path:
+    """Return Dagster's home of an installation."""
+    return settings.home / "dagster"
+
+
+def dagster_environment(settings: Settings) -> dict[str, str]:
+    """Return the variables with which Dagster's processes and commands act on this installation.
+
+    They carry credentials. The market clock goes as an offset, so that all share one.
+    """
+    bars_url = settings.database_url or locate(settings.home).url("swiftbolt")
+    environment = {
+        "SWIFTBOLT_HOME": str(settings.home),
+        "DAGSTER_HOME": str(dagster_home(settings)),
+        DAGSTER_URL: dagster_url(settings),
+        EVENT_BATCH_VARIABLE: str(EVENT_BATCH_SIZE),
+    }
+    if settings.database_url is not None:
+        environment["SWIFTBOLT_DATABASE_URL"] = bars_url
+    if settings.clock.offset:
+        environment[CLOCK_OFFSET] = f"{settings.clock.offset.total_seconds():.6f}"
+    return environment
+
+
+def dagster_url(settings: Settings) -> str:
+    """Return the URL of Dagster's database, driver included."""
+    if settings.dagster_url:
+        url = settings.dagster_url
+    elif settings.database_url:
+        url = sibling_database(settings.database_url, "_dagster")
+    else:
+        url = locate(settings.home).url("swiftbolt_dagster")
+    return urlunsplit(urlsplit(url)._replace(scheme="postgresql+psycopg2"))
+
+
+def prepare_dagster(settings: Settings, database: Database) -> None:
+    """Write Dagster's home, create its database and its schema; repeatable, safe twice at once.
+
+    Raises:
+        StorageError: the server refuses.
+
+    """
+    home = dagster_home(settings)
+    home.mkdir(parents=True, exist_ok=True)
+    text = _DAGSTER_YAML.format(url=DAGSTER_URL, runs=settings.max_concurrent_jobs)
+    target = home / "dagster.yaml"
+    if not target.exists() or target.read_text("utf-8") != text:
+        partial = home / f"dagster.yaml.{os.getpid()}"
+        partial.write_text(text, "utf-8")
+        partial.replace(target)
+    with database.connect() as lock:
+        lock.execute("select pg_advisory_lock(hashtextextended('swiftbolt dagster schema', 0))")
+        _ensure_database(dagster_url(settings), database)
+        with open_instance(settings) as instance:
+            instance.get_runs_count()
+            add_partitions(instance, all_tickers(database))
+
+
+def open_instance(settings: Settings) -> DagsterInstance:
+    """Open this installation's Dagster instance; use it as a context manager."""
+    from dagster import DagsterInstance
+
+    os.environ.update(dagster_environment(settings))
+    return DagsterInstance.from_config(str(dagster_home(settings)))
+
+
+def add_symbols(settings: Settings, tickers: Iterable[str]) -> None:
+    """Make sure that symbols are partitions."""
+    with open_instance(settings) as instance:
+        add_partitions(instance, tickers)
+
+
+def add_partitions(instance: DagsterInstance, tickers: Iterable[str]) -> None:
+    """Make sure that symbols are partitions, on an open instance: opening one takes 0.3 s."""
+    missing = set(tickers) - set(instance.get_dynamic_partitions(SYMBOLS.name or ""))
+    if missing:
+        instance.add_dynamic_partitions(SYMBOLS.name or "", sorted(missing))
+
+
+def _ensure_database(url: str, bars: Database) -> None:
+    """Create Dagster's database where it is missing, through the server of the bars."""
+    parts = urlsplit(url)
+    plain = urlunsplit(parts._replace(scheme="postgresql"))
+    try:
+        psycopg.connect(plain, connect_timeout=CONNECT_TIMEOUT_S).close()
+    except psycopg.OperationalError as error:
+        if "does not exist" not in str(error):
+            raise StorageError(f"{DAGSTER_URL}: {first_line(error)}") from error
+        name = parts.path.strip("/")
+        with bars.connect() as connection:
+            try:
+                connection.execute(
+                    psycopg.sql.SQL("create database {}").format(psycopg.sql.Identifier(name))
+                )
+            except psycopg.Error as refused:
+                raise StorageError(
+                    f"{DAGSTER_URL}: database {name} is missing and cannot be created "
+                    f"({first_line(refused)}); create it or name another"
+                ) from refused

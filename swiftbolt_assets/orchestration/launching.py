@@ -1,0 +1,262 @@
+"""The one module that launches runs: in this process, or on the running platform.
+
+A run is one symbol and a range of days (Dagster's partition-range tags, what its own
+`--partition-range` sets); sessions that are settled cost nothing in it. What belongs here:
+creating and awaiting runs. What does not: which runs are wanted (the command line, the sensors).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from resources.postgres import first_line
+from swiftbolt_assets.assets.bars import FORCE_TAG, PRIORITY_TAG, PROBE_TAG
+from swiftbolt_assets.assets.partitions import BarKey
+from swiftbolt_assets.errors import StorageError, SwiftBoltError
+from swiftbolt_assets.orchestration.graphql import ask
+from swiftbolt_assets.orchestration.instance import (
+    add_partitions,
+    add_symbols,
+    open_instance,
+)
+from swiftbolt_assets.orchestration.lost_runs import STORAGE_ERRORS, running_here
+from swiftbolt_assets.orchestration.presence import answers, find_platform
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import date
+
+    from dagster import DagsterEvent, DagsterInstance, DagsterRun, JobDefinition
+
+    from swiftbolt_assets.orchestration.presence import Platform
+    from swiftbolt_assets.settings import Settings
+
+T = TypeVar("T")
+
+LOCATION = "swiftbolt"
+_POLL_S = 0.5
+#: A part of the platform that died answers again within this time.
+_PATIENCE_S = 90.0
+_SETTLED_S = 10.0
+#: Dagster gives up a retry when the code location is away at that moment.
+_ATTEMPTS = 3
+_LAUNCH = """
+mutation Launch($params: ExecutionParams!) {
+  launchRun(executionParams: $params) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message }
+    ... on UnauthorizedError { message }
+    ... on PipelineNotFoundError { message }
+  }
+}
+"""
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One wanted run.
+
+    Attributes:
+        symbol: canonical ticker.
+        first: first day, a partition.
+        last: last day, a partition.
+        priority: of the run and of its requests.
+        force: ask again for what is settled.
+        probe: send one request through a cool-down.
+
+    """
+
+    symbol: str
+    first: date
+    last: date
+    priority: int
+    force: bool
+    probe: bool
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Return the run's tags."""
+        tags = {
+            "dagster/asset_partition_range_start": str(BarKey(self.first, self.symbol)),
+            "dagster/asset_partition_range_end": str(BarKey(self.last, self.symbol)),
+            PRIORITY_TAG: str(self.priority),
+            "symbol": self.symbol,
+        }
+        wanted = {FORCE_TAG: self.force, PROBE_TAG: self.probe}
+        return tags | {tag: "true" for tag, is_set in wanted.items() if is_set}
+
+
+def run_here(settings: Settings, job: JobDefinition, spec: RunSpec) -> None:
+    """Execute a run of `job` in this process.
+
+    Raises:
+        SwiftBoltError: the run failed; the message is its reason.
+        KeyboardInterrupt: it was interrupted.
+
+    """
+    from dagster import DagsterExecutionInterruptedError
+    from dagster._core.utils import make_new_run_id
+
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    run_id = make_new_run_id()
+    with open_instance(settings) as instance, running_here(settings, run_id):
+        add_partitions(instance, [spec.symbol])
+        try:
+            result = job.execute_in_process(
+                instance=instance,
+                tags=spec.tags,
+                raise_on_error=False,
+                run_config=quiet,
+                run_id=run_id,
+            )
+        except DagsterExecutionInterruptedError:
+            raise KeyboardInterrupt from None
+        if not result.success:
+            failures = [e for e in result.all_events if e.is_step_failure]
+            if any(map(_is_interruption, failures)):
+                raise KeyboardInterrupt
+            raise SwiftBoltError(_reason(failures))
+
+
+def run_on_platform(settings: Settings, job: str, spec: RunSpec) -> None:
+    """Launch a run of a job on the platform and wait for its end.
+
+    A run whose process dies is started again, by Dagster or from here; the wait goes on with that.
+
+    Raises:
+        SwiftBoltError: the run failed or was cancelled (the message is its reason), or the
+            platform stopped.
+
+    """
+    import dagster as dg
+
+    _patiently(lambda: add_symbols(settings, [spec.symbol]))
+    for attempt in range(_ATTEMPTS):
+        with open_instance(settings) as instance:
+            run_id = _submit(settings, job, spec)
+            run = _last_of_its_line(settings, instance, run_id)
+            if run.status is dg.DagsterRunStatus.SUCCESS:
+                return
+            reason = _reason_of_run(instance, run.run_id)
+        killed = run.status is dg.DagsterRunStatus.FAILURE and reason is None
+        if not killed or attempt == _ATTEMPTS - 1:
+            raise SwiftBoltError(reason or f"run {run.run_id} ended early; see the Dagster UI")
+
+
+def _last_of_its_line(settings: Settings, instance: DagsterInstance, run_id: str) -> DagsterRun:
+    """Return the ended run, or the last of those that Dagster started in its place."""
+    while True:
+        run = _awaited(settings, instance, run_id)
+        successor = _successor(settings, instance, run_id)
+        if successor is None:
+            return run
+        run_id = successor
+
+
+def _submit(settings: Settings, job: str, spec: RunSpec) -> str:
+    """Launch a run; the web UI may be starting again just now."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        platform = _platform(settings)
+        if answers(platform):
+            break
+        if time.monotonic() > deadline:
+            raise SwiftBoltError(
+                f"the platform does not answer on {platform.dagster_url}; run swiftbolt doctor"
+            )
+        time.sleep(_POLL_S)
+    params = {
+        "selector": {
+            "repositoryLocationName": LOCATION,
+            "repositoryName": "__repository__",
+            "jobName": job,
+        },
+        "runConfigData": {},
+        "mode": "default",
+        "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in spec.tags.items()]},
+    }
+    answer = ask(platform.dagster_port, _LAUNCH, {"params": params})["launchRun"]
+    if answer["__typename"] != "LaunchRunSuccess":
+        reason = first_line(Exception(answer.get("message") or answer["__typename"]))
+        raise SwiftBoltError(f"the platform refused the run: {reason}")
+    return str(answer["run"]["runId"])
+
+
+def _platform(settings: Settings) -> Platform:
+    platform = find_platform(settings)
+    if platform is None:
+        raise SwiftBoltError("the platform stopped; what was stored stays, start again to go on")
+    return platform
+
+
+def _awaited(settings: Settings, instance: DagsterInstance, run_id: str) -> DagsterRun:
+    """Return a run that has ended."""
+    while True:
+        run = _patiently(lambda: instance.get_run_by_id(run_id))
+        if run is None:
+            raise SwiftBoltError(f"run {run_id} is gone from Dagster's storage; start again")
+        if run.is_finished:
+            return run
+        _platform(settings)
+        time.sleep(_POLL_S)
+
+
+def _successor(settings: Settings, instance: DagsterInstance, run_id: str) -> str | None:
+    """Return the run that Dagster starts in place of one whose process died, None without."""
+    import dagster as dg
+    from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
+
+    started = time.monotonic()
+    while True:
+        run = _patiently(lambda: instance.get_run_by_id(run_id))
+        if run is None or run.status is not dg.DagsterRunStatus.FAILURE:
+            return None
+        if AUTO_RETRY_RUN_ID_TAG in run.tags:
+            return run.tags[AUTO_RETRY_RUN_ID_TAG]
+        # Dagster settles whether it retries a moment after the failure.
+        will_retry = run.tags.get(WILL_RETRY_TAG)
+        patience = {None: _SETTLED_S, "true": _PATIENCE_S}.get(will_retry, 0.0)
+        if time.monotonic() - started > patience:
+            return None
+        _platform(settings)
+        time.sleep(_POLL_S)
+
+
+def _patiently(read: Callable[[], T]) -> T:
+    """Return what `read` yields; the database may be starting again just now."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return read()
+        except STORAGE_ERRORS as error:
+            if time.monotonic() > deadline:
+                raise StorageError(f"Dagster's database: {first_line(error)}") from error
+        time.sleep(_POLL_S)
+
+
+def _reason_of_run(instance: DagsterInstance, run_id: str) -> str | None:
+    """Return why a run's step failed, None when none did: its process was killed, or cancelled."""
+    records = _patiently(lambda: instance.all_logs(run_id))
+    events = [r.dagster_event for r in records if r.dagster_event is not None]
+    failures = [event for event in events if event.is_step_failure]
+    return _reason(failures) if failures else None
+
+
+def _is_interruption(failure: DagsterEvent) -> bool:
+    """Return whether a step failed because this process was told to stop; Dagster catches that."""
+    error = failure.step_failure_data.error
+    return error is not None and error.cls_name == "DagsterExecutionInterruptedError"
+
+
+def _reason(failures: list[DagsterEvent]) -> str:
+    """Return the first line of the first failure: the error that the asset phrased."""
+    if not failures:
+        return "the run failed before its first step; see the Dagster UI"
+    data = failures[0].step_failure_data
+    if data.user_failure_data is not None and data.user_failure_data.description:
+        return str(data.user_failure_data.description)
+    message = data.error.message if data.error is not None else "no reason was given"
+    return message.strip().splitlines()[0]

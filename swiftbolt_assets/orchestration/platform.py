@@ -1,0 +1,140 @@
+"""What makes up a running platform: its services and their addresses.
+
+What belongs here: which processes run, and how. What does not: keeping them alive
+(`processes.py`), who may run a platform and how it is found (`presence.py`), the database's life
+(`resources/embedded.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import tempfile
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from swiftbolt_assets.orchestration.instance import dagster_environment, dagster_home
+from swiftbolt_assets.orchestration.launching import LOCATION
+from swiftbolt_assets.orchestration.lost_runs import fail_runs, lost_runs
+from swiftbolt_assets.orchestration.ports import LOOPBACK, platform_ports
+from swiftbolt_assets.orchestration.presence import (
+    Platform,
+    dagster_answers,
+    forget,
+    note,
+)
+from swiftbolt_assets.orchestration.processes import Service, Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from swiftbolt_assets.settings import Settings
+
+_ANSWER_S = 5.0
+#: What Linux takes for a socket's path is 108 bytes, macOS 104.
+_LONGEST_SOCKET = 100
+
+
+@contextmanager
+def running_platform(settings: Settings, port_offset: int) -> Iterator[tuple[Platform, Supervisor]]:
+    """Start the platform's services, hold them, and stop them; the database must run.
+
+    The caller holds `platform_lock` and calls `Supervisor.mend` now and then.
+
+    Raises:
+        ConfigurationError: a port is taken.
+        SwiftBoltError: a service does not start.
+
+    """
+    dagster_port, simulator_port = platform_ports(settings, port_offset)
+    lost = lost_runs(settings)
+    environment = dict(os.environ) | dagster_environment(settings)
+    environment.pop("SWIFTBOLT_NOW", None)
+    if simulator_port is not None:
+        url = f"http://{LOOPBACK}:{simulator_port}"
+        environment |= {"POLYGON_BASE_URL": url, "TRADIER_BASE_URL": url}
+    platform = Platform(os.getpid(), dagster_port, simulator_port)
+    supervisor = Supervisor(
+        settings.home / "log",
+        environment,
+        on_change=lambda parts: note(settings, replace(platform, parts=parts)),
+    )
+    with tempfile.TemporaryDirectory(prefix="swiftbolt-", dir=_socket_folder()) as sockets:
+        workspace = _write_workspace(settings, Path(sockets) / "code.sock")
+        try:
+            if simulator_port is not None:
+                supervisor.start(_simulator(simulator_port, port_offset))
+            supervisor.start(_code_location(settings, Path(sockets) / "code.sock"))
+            supervisor.start(_daemon(workspace))
+            supervisor.start(_web_ui(workspace, dagster_port))
+            fail_runs(settings, lost)
+            supervisor.announce()
+            yield platform, supervisor
+        finally:
+            forget(settings)
+            supervisor.stop()
+
+
+def _simulator(port: int, port_offset: int) -> Service:
+    command = [sys.executable, "-m", "swiftbolt_assets.cli.main", "simulate"]
+    return Service(
+        "simulator", [*command, "--port-offset", str(port_offset)], lambda: _listens(port)
+    )
+
+
+def _code_location(settings: Settings, path: Path) -> Service:
+    # A unix socket in a private folder: whoever reaches a code server runs code in it.
+    command = [sys.executable, "-m", "dagster", "api", "grpc", "--socket", str(path)]
+    command += ["-m", "swiftbolt_assets.definitions", "--location-name", LOCATION]
+
+    def look() -> Callable[[], object]:
+        # Its runs died with it; left as started they would hold the queue's slots for hours.
+        # Dagster starts them again, for which the next code location must answer.
+        return partial(fail_runs, settings, lost_runs(settings))
+
+    return Service("code-location", command, lambda: _listens_at(path), look)
+
+
+def _daemon(workspace: Path) -> Service:
+    command = [sys.executable, "-m", "dagster._daemon", "run", "-w", str(workspace)]
+    return Service("daemon", command, lambda: True)
+
+
+def _web_ui(workspace: Path, port: int) -> Service:
+    command = [sys.executable, "-m", "dagster_webserver", "-h", LOOPBACK, "-p", str(port)]
+    command += ["-w", str(workspace)]
+    return Service("web-ui", command, lambda: dagster_answers(port))
+
+
+def _write_workspace(settings: Settings, path: Path) -> Path:
+    target = dagster_home(settings) / "workspace.yaml"
+    target.write_text(
+        "# Written by swiftbolt at every start; changes are lost.\n"
+        f"load_from:\n- grpc_server:\n    socket: {json.dumps(str(path))}\n"
+        f"    location_name: {LOCATION}\n",
+        "utf-8",
+    )
+    return target
+
+
+def _socket_folder() -> str | None:
+    """Return where sockets go when the usual folder's path is too long for one, else None."""
+    usual = Path(tempfile.gettempdir()) / "swiftbolt-12345678" / "code.sock"
+    return "/tmp" if len(os.fsencode(usual)) > _LONGEST_SOCKET else None  # noqa: S108 - mkdtemp
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(_ANSWER_S)
+        return probe.connect_ex((LOOPBACK, port)) == 0
+
+
+def _listens_at(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(_ANSWER_S)
+        return path.exists() and probe.connect_ex(str(path)) == 0

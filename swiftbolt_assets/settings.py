@@ -1,0 +1,293 @@
+"""The one reader of the environment.
+
+What belongs here: every variable, its type, its default and its one-line refusal.
+`.env.example` documents each; a test holds the two together. What does not: what is done with a
+setting.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from swiftbolt_assets.clock import Clock
+from swiftbolt_assets.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+POLYGON_URL = "https://api.polygon.io"
+TRADIER_URL = "https://api.tradier.com"
+CHECKOUT = Path(__file__).resolve().parent.parent
+#: The market clock's offset in seconds: set by `up` and `demo` for the processes they start, so
+#: that all share one clock.
+CLOCK_OFFSET = "SWIFTBOLT_CLOCK_OFFSET"
+#: Where the exchange's calendar begins.
+_EARLIEST = date(2015, 1, 2)
+_MOST = 100_000
+_HOST_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]*")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that the environment decides; keys are left out of its repr.
+
+    Attributes:
+        home: state folder, absolute.
+        database_url: an external Postgres, or None for the embedded one.
+        dagster_url: the database of Dagster's storage, or None for `<name>_dagster` beside.
+        first_date: the first partition.
+        host: what servers listen on.
+        clock: the market clock.
+        polygon_key, tradier_token: provider keys, or None.
+        polygon_url, tradier_url: provider base URLs, or None for the provider's own (the
+            simulator's where no key is set).
+        polygon_per_minute, tradier_per_minute: request budgets; 0 is unlimited.
+        max_concurrent_jobs: Dagster runs at once.
+        resample_h1, resample_h4: whether 1-hour and 4-hour bars are derived.
+        simulator_plan: `unlimited` or `free`, the plan that the simulator plays.
+
+    """
+
+    home: Path
+    database_url: str | None = field(repr=False)
+    dagster_url: str | None = field(repr=False)
+    first_date: date
+    host: str
+    clock: Clock
+    polygon_key: str | None = field(repr=False)
+    tradier_token: str | None = field(repr=False)
+    polygon_url: str | None
+    tradier_url: str | None
+    polygon_per_minute: int
+    tradier_per_minute: int
+    max_concurrent_jobs: int
+    resample_h1: bool
+    resample_h4: bool
+    simulator_plan: str
+
+    @property
+    def simulated(self) -> bool:
+        """Return whether bars come from the simulator: only when neither key is set."""
+        return self.polygon_key is None and self.tradier_token is None
+
+    @property
+    def embedded(self) -> bool:
+        """Return whether the embedded Postgres is used."""
+        return self.database_url is None
+
+
+def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        ConfigurationError: a variable is wrong; the message names it.
+
+    """
+    env = os.environ if environ is None else environ
+    first_date, clock = _first_date(env), _clock(env)
+    if clock.today() < first_date:
+        raise ConfigurationError(
+            f"SWIFTBOLT_FIRST_DATE: {first_date} is after the market clock's {clock.today()}; "
+            "use an earlier day"
+        )
+    return Settings(
+        home=_home(env),
+        database_url=_database_url(env, "SWIFTBOLT_DATABASE_URL"),
+        dagster_url=_database_url(env, "SWIFTBOLT_DAGSTER_URL"),
+        first_date=first_date,
+        host=_host(env),
+        clock=clock,
+        polygon_key=_key(env, "POLYGON_API_KEY"),
+        tradier_token=_key(env, "TRADIER_TOKEN"),
+        polygon_url=_provider_url(env, "POLYGON_BASE_URL"),
+        tradier_url=_provider_url(env, "TRADIER_BASE_URL"),
+        polygon_per_minute=_count(env, "POLYGON_REQUESTS_PER_MINUTE", 5),
+        tradier_per_minute=_count(env, "TRADIER_REQUESTS_PER_MINUTE", 60),
+        max_concurrent_jobs=_count(env, "MAX_CONCURRENT_JOBS", 5, least=1),
+        resample_h1=_flag(env, "RESAMPLE_H1_FROM_M15", default=True),
+        resample_h4=_flag(env, "RESAMPLE_H4_FROM_M15", default=True),
+        simulator_plan=_choice(env, "SWIFTBOLT_SIMULATOR_PLAN", ("unlimited", "free")),
+    )
+
+
+def without_password(url: str) -> str:
+    """Return a database URL that may be shown; libpq takes passwords in the query, too."""
+    parts = urlsplit(url)
+    credentials, at, server = parts.netloc.rpartition("@")
+    user, colon, _ = credentials.partition(":")
+    shown = f"{user}:***" if colon else user
+    query = re.sub(r"(?i)\b(\w*password)=[^&]*", r"\1=***", parts.query)
+    # Not urlunsplit: it drops an empty host.
+    return f"{parts.scheme}://{shown}{at}{server}{parts.path}{'?' if query else ''}{query}"
+
+
+def _text(env: Mapping[str, str], name: str) -> str | None:
+    return env.get(name, "").strip() or None
+
+
+def _home(env: Mapping[str, str]) -> Path:
+    text = _text(env, "SWIFTBOLT_HOME")
+    if text:
+        try:
+            return Path(text).expanduser().absolute()
+        except (RuntimeError, ValueError):
+            raise ConfigurationError(
+                f"SWIFTBOLT_HOME: {text[:40]!r} is no path, or names a user without a home; "
+                "write the whole path"
+            ) from None
+    root = CHECKOUT if (CHECKOUT / "workspace.yaml").is_file() else Path.cwd()
+    return root / ".swiftbolt"
+
+
+def _database_url(env: Mapping[str, str], name: str) -> str | None:
+    text = _text(env, name)
+    if text is None:
+        return None
+    try:
+        parts = urlsplit(text)
+        scheme = parts.scheme.partition("+")[0]
+        # A password with an unquoted slash or colon ends up as port or path, and in libpq's errors.
+        good = scheme in {"postgresql", "postgres"} and (parts.port is None or parts.port > 0)
+    except ValueError:
+        good = False
+    if not (good and text.isprintable() and "://" in text and parts.path.strip("/")):
+        raise ConfigurationError(
+            f"{name}: use postgresql://USER:PASSWORD@HOST:PORT/DATABASE, special letters of the "
+            "password percent-encoded"
+        )
+    # Not urlunsplit: it drops the empty host of postgresql:///NAME?host=/socket/folder.
+    return f"postgresql://{text.partition('://')[2]}"
+
+
+def _host(env: Mapping[str, str]) -> str:
+    text = _text(env, "SWIFTBOLT_HOST") or "127.0.0.1"
+    try:
+        good = bool(_HOST_NAME.fullmatch(text) or ip_address(text))
+    except ValueError:
+        good = False
+    if not good:
+        raise ConfigurationError(
+            f"SWIFTBOLT_HOST: {text[:40]!r} is no address; use one such as 127.0.0.1 or 0.0.0.0"
+        )
+    return text
+
+
+def _first_date(env: Mapping[str, str]) -> date:
+    text = _text(env, "SWIFTBOLT_FIRST_DATE") or "2024-01-02"
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = None
+    # fromisoformat takes week dates and dates without dashes, too.
+    if day is None or day.isoformat() != text:
+        raise ConfigurationError(
+            f"SWIFTBOLT_FIRST_DATE: {text[:20]!r} is not a date; use YYYY-MM-DD"
+        )
+    if not _EARLIEST <= day <= datetime.now(UTC).date():
+        raise ConfigurationError(
+            f"SWIFTBOLT_FIRST_DATE: {day} is out of reach; use a day from 2015-01-02 to today"
+        )
+    return day
+
+
+def _clock(env: Mapping[str, str]) -> Clock:
+    offset = _text(env, CLOCK_OFFSET)
+    if offset:
+        try:
+            seconds = timedelta(seconds=float(offset))
+        except (ValueError, OverflowError):
+            raise ConfigurationError(f"{CLOCK_OFFSET}: {offset[:20]!r} is not seconds") from None
+        if not _longest_offset() <= seconds <= timedelta(0):
+            raise ConfigurationError(
+                f"{CLOCK_OFFSET}: {offset[:20]!r} is out of range; it moves the clock back"
+            )
+        return Clock(seconds)
+    text = _text(env, "SWIFTBOLT_NOW")
+    if text is None:
+        return Clock()
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(
+            f"SWIFTBOLT_NOW: {text[:40]!r} is not an instant; use 2026-11-20T17:30:00-05:00"
+        ) from None
+    if instant.tzinfo is None:
+        raise ConfigurationError(
+            f"SWIFTBOLT_NOW: {text[:40]!r} has no time zone; write it with one, such as "
+            "2026-11-20T17:30:00-05:00"
+        )
+    offset_now = instant - datetime.now(UTC)
+    if offset_now > timedelta(0):
+        raise ConfigurationError(
+            f"SWIFTBOLT_NOW: {text} is in the future; use an instant not after the machine's"
+        )
+    if offset_now < _longest_offset():
+        raise ConfigurationError(
+            f"SWIFTBOLT_NOW: {text} is before {_EARLIEST}; use a later instant"
+        )
+    return Clock(offset_now)
+
+
+def _longest_offset() -> timedelta:
+    return datetime.combine(_EARLIEST, time(), UTC) - datetime.now(UTC)
+
+
+def _key(env: Mapping[str, str], name: str) -> str | None:
+    text = _text(env, name)
+    if text is not None and not (text.isascii() and text.isprintable() and " " not in text):
+        raise ConfigurationError(f"{name}: it holds blanks or control characters; copy it again")
+    return text
+
+
+def _provider_url(env: Mapping[str, str], name: str) -> str | None:
+    text = _text(env, name)
+    if text is None:
+        return None
+    try:
+        parts = urlsplit(text)
+        port_is_good = parts.port is None or parts.port > 0
+    except ValueError:
+        raise ConfigurationError(f"{name}: it is not a URL; use https://HOST") from None
+    plain = text.isascii() and text.isprintable() and not set(text) & set(' \\"<>')
+    if not (plain and parts.scheme in {"http", "https"} and parts.hostname and port_is_good):
+        raise ConfigurationError(f"{name}: use https://HOST or http://HOST:PORT")
+    # Empty ones count: what follows a bare question mark would never reach the path.
+    if set(text) & set("@?#"):
+        raise ConfigurationError(f"{name}: give no credentials, query or fragment in it")
+    return text.rstrip("/")
+
+
+def _count(env: Mapping[str, str], name: str, default: int, *, least: int = 0) -> int:
+    text = _text(env, name)
+    if text is None:
+        return default
+    # Length first: int() refuses thousands of digits with an error of its own.
+    number = text.isascii() and text.isdigit() and len(text) <= len(str(_MOST))
+    if not number or not least <= int(text) <= _MOST:
+        raise ConfigurationError(
+            f"{name}: {text[:20]!r} is wrong; use a whole number from {least} to {_MOST}"
+        )
+    return int(text)
+
+
+def _flag(env: Mapping[str, str], name: str, *, default: bool) -> bool:
+    text = (_text(env, name) or str(default)).lower()
+    if text in {"true", "1", "yes", "on"}:
+        return True
+    if text in {"false", "0", "no", "off"}:
+        return False
+    raise ConfigurationError(f"{name}: {text[:20]!r} is wrong; use true or false")
+
+
+def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    text = _text(env, name) or choices[0]
+    if text not in choices:
+        raise ConfigurationError(f"{name}: {text[:20]!r} is wrong; use {' or '.join(choices)}")
+    return text

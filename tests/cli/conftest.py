@@ -1,0 +1,282 @@
+"""Homes of their own, commands as real processes, and a simulator whose log can be read."""
+
+# ruff: noqa: ANN401 - answers are JSON, options are handed on
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import psycopg
+import pytest
+
+from resources import embedded
+from swiftbolt_assets.simulator.config import SimulatorConfig
+from swiftbolt_assets.simulator.server import SimulatorThread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+NOW = "2026-11-20T17:30:00-05:00"
+PROJECT = Path(embedded.__file__).parents[1]
+COMMAND = (sys.executable, "-m", "swiftbolt_assets.cli.main")
+#: What a person's shell may hold and a test must not.
+_OURS = ("SWIFTBOLT_", "POLYGON_", "TRADIER_", "DAGSTER_", "RESAMPLE_", "MAX_CONCURRENT_JOBS", "PG")
+
+
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
+    """Return the first true value of `condition`."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"in {seconds:.0f} s not: {what}"
+        time.sleep(0.05)
+    return value
+
+
+@dataclass
+class Shell:
+    """A home, and commands that run on it."""
+
+    home: Path
+    environment: dict[str, str]
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
+    first: Done | None = None
+
+    def start(
+        self,
+        *arguments: str,
+        argv: Sequence[str] = COMMAND,
+        stdin: str | None = None,
+        **environment: str,
+    ) -> subprocess.Popen[str]:
+        """Start a command of swiftbolt, or another program."""
+        process = subprocess.Popen(
+            [*argv, *arguments],
+            cwd=PROJECT,
+            env=self.environment | environment,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.started.append(process)
+        return process
+
+    def run(self, *arguments: str, timeout: float = 120, **options: Any) -> Done:
+        """Run a command to its end."""
+        return finish(self.start(*arguments, **options), timeout, options.get("stdin"))
+
+    def left_over(self) -> list[str]:
+        """Return the processes of this home, its database's included."""
+        mine = f"SWIFTBOLT_HOME={self.home}"
+        found = []
+        for process in psutil.process_iter():
+            try:
+                environ = process.environ()
+                if process.status() != psutil.STATUS_ZOMBIE and (
+                    mine == f"SWIFTBOLT_HOME={environ.get('SWIFTBOLT_HOME')}"
+                ):
+                    found.append(f"{process.pid} {' '.join(process.cmdline())}")
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+        if self.home.exists() and embedded.is_running(self.home):
+            found.append("the embedded database")
+        return found
+
+    @property
+    def database_url(self) -> str:
+        """Return the URL of the bars in the embedded server."""
+        return embedded.locate(self.home).url("swiftbolt")
+
+    def sql(self, statement: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a statement; the embedded server must run."""
+        with psycopg.connect(self.database_url) as connection:
+            return connection.execute(statement).fetchall()
+
+    def close(self) -> None:
+        """End what was started."""
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+        embedded.erase(self.home)
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads(self.out)
+        return value
+
+    def one_line(self) -> str:
+        """Return the only line on stderr, of a command that printed nothing else."""
+        assert self.out == ""
+        assert self.err.startswith("swiftbolt: ")
+        assert self.err.count("\n") == 1, self.err
+        assert self.err.endswith("\n")
+        assert "Traceback" not in self.err
+        return self.err.removeprefix("swiftbolt: ").strip()
+
+
+def finish(process: subprocess.Popen[str], timeout: float = 120, stdin: str | None = None) -> Done:
+    """Wait for a command's end."""
+    out, err = process.communicate(stdin, timeout)
+    return Done(process.returncode, out, err)
+
+
+def clean_environment() -> dict[str, str]:
+    """Return this process's environment without settings."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+
+
+class Market:
+    """A simulator in this process, its clock stopped at NOW."""
+
+    def __init__(self, **settings: Any) -> None:
+        instant = datetime.fromisoformat(NOW).astimezone(UTC)
+        self._thread = SimulatorThread(SimulatorConfig(**{"now": lambda: instant, **settings}))
+        self._thread.start()
+        self.url = self._thread.polygon_url
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Return the log of provider requests."""
+        return self._ask("GET", "/simulator/requests")
+
+    def reset(self) -> None:
+        """Empty the log and end faults."""
+        self._ask("DELETE", "/simulator/requests")
+        self._ask("DELETE", "/simulator/faults")
+
+    def spoil(self, **plan: Any) -> None:
+        """Switch faults on."""
+        self._ask("PUT", "/simulator/faults", plan)
+
+    def truth(self, symbol: str, timeframe: str, first: str, last: str) -> list[dict[str, Any]]:
+        """Return what should be stored."""
+        path = f"/simulator/truth/{symbol}/{timeframe}?from={first}&to={last}"
+        return self._ask("GET", path)
+
+    def wait(self, count: int, seconds: float = 60) -> None:
+        """Wait until so many requests have arrived."""
+        wait_for(lambda: len(self.requests()) >= count, f"{count} requests", seconds)
+
+    def close(self) -> None:
+        self._thread.stop()
+
+    def _ask(self, method: str, path: str, body: object = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data=data, method=method)
+        with urllib.request.urlopen(request, timeout=20) as reply:
+            return json.load(reply)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _heard_interrupts() -> Iterator[None]:
+    """Let commands hear SIGINT, which tests in a script's background ignore and hand down."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session")
+def new_shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Shell]]:
+    """Make homes; everything that was started on them ends with the tests."""
+    made: list[Shell] = []
+    numbers = itertools.count(1)
+
+    def make(name: str = "home", **environment: str) -> Shell:
+        home = tmp_path_factory.mktemp(f"shell{next(numbers)}") / name
+        settings = {"SWIFTBOLT_HOME": str(home), "SWIFTBOLT_NOW": NOW}
+        settings["POLYGON_REQUESTS_PER_MINUTE"] = "0"
+        made.append(Shell(home, clean_environment() | settings | environment))
+        return made[-1]
+
+    yield make
+    for shell in made:
+        shell.close()
+
+
+@pytest.fixture
+def shell(new_shell: Callable[..., Shell]) -> Iterator[Shell]:
+    """Return a fresh home."""
+    made = new_shell()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def market() -> Iterator[Callable[..., Market]]:
+    """Start simulators with settings of their own."""
+    running: list[Market] = []
+
+    def start(**settings: Any) -> Market:
+        running.append(Market(**settings))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.close()
+
+
+def free_port_offset() -> str:
+    """Return an offset that leaves all of the platform's ports free at this moment."""
+    # Test processes begin at different ones.
+    first = 100 + os.getpid() % 500 * 40
+    for offset in range(first, first + 20_000, 7):
+        with socket.socket() as web, socket.socket() as simulator:
+            try:
+                web.bind(("127.0.0.1", 3000 + offset))
+                simulator.bind(("127.0.0.1", 8900 + offset))
+            except OSError:
+                continue
+            return str(offset)
+    pytest.fail("no free ports")
+
+
+@pytest.fixture
+def port_offset() -> str:
+    return free_port_offset()
+
+
+@pytest.fixture(scope="module")
+def module_port_offset() -> str:
+    return free_port_offset()
+
+
+@pytest.fixture(scope="module")
+def module_market() -> Iterator[Market]:
+    """Return a simulator for a module."""
+    running = Market()
+    yield running
+    running.close()
+
+
+@pytest.fixture(name="finish", scope="session")
+def _finish() -> Callable[..., Done]:
+    """Return the function that waits for a command's end."""
+    return finish
+
+
+@pytest.fixture(name="wait_for", scope="session")
+def _wait_for() -> Callable[..., Any]:
+    """Return the function that waits for a condition."""
+    return wait_for

@@ -1,0 +1,52 @@
+"""A process that fills two years of AAPL and ends 0, or ends 1 with one line on standard error.
+
+Arguments: the database's URL, the market clock's offset in seconds, the provider's URL.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import date, timedelta
+
+from resources.bars import BarStore
+from resources.endpoint import Secret
+from resources.http import Bounds, Transport
+from resources.ledger import Ledger
+from resources.polygon import PolygonClient
+from resources.postgres import Database
+from resources.rate_limit import Unlimited
+from resources.symbols import ensure_symbols
+from swiftbolt_assets.assets.filling import Filler, Target
+from swiftbolt_assets.errors import SwiftBoltError
+from swiftbolt_assets.market.sessions import xnys
+from swiftbolt_assets.market.timeframes import Timeframe
+
+
+def main() -> int:
+    url, offset, provider_url = sys.argv[1:]
+    database = Database(url, timedelta(seconds=float(offset)))
+    ledger = Ledger(database)
+    transport = Transport(
+        provider_url,
+        name="polygon",
+        key=Secret("any", "POLYGON_API_KEY"),
+        limiter=Unlimited(),
+        record=ledger.record_request,
+        bounds=Bounds(first_wait_s=0.001),
+    )
+    filler = Filler(PolygonClient(transport), BarStore(database), ledger)
+    sessions = xnys().between(date(2024, 11, 20), date(2026, 11, 19))
+    try:
+        symbol_id = ensure_symbols(database, ["AAPL"])["AAPL"]
+        target = Target("AAPL", symbol_id, 200, (Timeframe.H1, Timeframe.H4))
+        with ledger.symbol_turn(symbol_id):
+            for _ in filler.fill(target, sessions, today=date(2026, 11, 20)):
+                continue
+    except SwiftBoltError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,188 @@
+"""Today's bars from Tradier, and what becomes of them when the day is over."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from resources.endpoint import Secret
+from resources.http import Bounds, Transport
+from resources.postgres import Database
+from resources.rate_limit import Unlimited
+from resources.tradier import TradierClient
+from swiftbolt_assets.assets.today import refresh_today
+from swiftbolt_assets.clock import NEW_YORK
+from swiftbolt_assets.errors import UnavailableError
+from swiftbolt_assets.market.coverage import Reason, State
+from swiftbolt_assets.market.sessions import xnys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from swiftbolt_assets.assets.filling import Filled
+    from tests.filling.conftest import Desk, Simulator
+
+TODAY = date(2026, 11, 20)
+SESSION = xnys().between(TODAY, TODAY)[0]
+
+
+def new_york(hour: int, minute: int, day: date = TODAY) -> datetime:
+    return datetime(day.year, day.month, day.day, hour, minute, tzinfo=NEW_YORK).astimezone(UTC)
+
+
+class Clocks:
+    """A simulator and desks whose market clock stands where the test puts it."""
+
+    def __init__(
+        self, desk: Callable[..., Desk], start: Callable[..., Simulator], url: str
+    ) -> None:
+        self.now = new_york(15, 7)
+        self.simulator = start(now=lambda: self.now)
+        self._desk = desk
+        self._url = url
+
+    def desk(self, symbol: str = "AAPL") -> Desk:
+        database = Database(self._url, self.now - datetime.now(UTC))
+        return self._desk(symbol, simulator=self.simulator, database=database)
+
+    def refresh(self, one: Desk) -> Filled:
+        transport = Transport(
+            self.simulator.url,
+            name="tradier",
+            key=Secret("any", "TRADIER_TOKEN"),
+            limiter=Unlimited(),
+            record=one.ledger.record_request,
+            bounds=Bounds(first_wait_s=0.001),
+        )
+        try:
+            return refresh_today(
+                one.target,
+                SESSION,
+                now=self.now,
+                provider=TradierClient(transport),
+                store=one.store,
+            )
+        finally:
+            transport.close()
+
+
+@pytest.fixture
+def clocks(
+    desk: Callable[..., Desk], other_simulator: Callable[..., Simulator], database_url: str
+) -> Clocks:
+    return Clocks(desk, other_simulator, database_url)
+
+
+def statuses(one: Desk, timeframe: str) -> list[tuple[str, str, bool]]:
+    with one.database.transaction() as connection:
+        return connection.execute(
+            "select provider::text, data_status, is_intraday from ohlc_bars_v2"
+            " where timeframe = %s::timeframe order by ts, provider",
+            (timeframe,),
+        ).fetchall()
+
+
+def test_the_closed_bars_of_today_are_live_and_the_forming_one_is_provisional(
+    clocks: Clocks,
+) -> None:
+    one = clocks.desk()
+    filled = clocks.refresh(one)
+    assert filled.requests == 1
+    live, forming = ("tradier", "live", True), ("tradier", "provisional", True)
+    assert statuses(one, "m15") == [live] * 22 + [forming]
+    assert statuses(one, "h1") == [live] * 5 + [forming]
+    assert statuses(one, "h4") == [live, forming]
+    row = one.coverage(TODAY, TODAY)[TODAY]
+    assert (row.state, row.reason, row.bars, row.expected) == (State.PROVISIONAL, None, 23, 26)
+
+
+def test_a_refresh_of_the_same_minute_rewrites_nothing(clocks: Clocks) -> None:
+    one = clocks.desk()
+    clocks.refresh(one)
+    again = clocks.refresh(one)
+    assert (again.written.inserted, again.written.updated) == (0, 0)
+
+
+def test_nothing_is_asked_before_the_open(clocks: Clocks) -> None:
+    clocks.now = new_york(9, 29)
+    one = clocks.desk()
+    filled = clocks.refresh(one)
+    assert (filled.requests, filled.coverage[0].reason) == (0, Reason.NOT_FETCHED)
+    assert clocks.simulator.requests("tradier") == []
+
+
+def test_after_the_close_all_bars_are_live_and_the_auction_is_neither_stored_nor_rejected(
+    clocks: Clocks,
+) -> None:
+    clocks.now = new_york(17, 30)
+    one = clocks.desk()
+    clocks.refresh(one)
+    assert statuses(one, "m15") == [("tradier", "live", True)] * 26
+    assert [len(statuses(one, name)) for name in ("h1", "h4")] == [7, 2]
+    assert one.rejects() == []
+    assert one.coverage(TODAY, TODAY)[TODAY].state is State.PROVISIONAL
+
+
+def test_class_shares_are_asked_for_in_the_spelling_of_tradier(clocks: Clocks) -> None:
+    one = clocks.desk("BRK.B")
+    clocks.refresh(one)
+    assert len(statuses(one, "m15")) == 23
+    assert "symbol=BRK%2FB" in clocks.simulator.requests("tradier")[0]["query"]
+
+
+def test_an_answer_that_lost_bars_takes_none_away(clocks: Clocks) -> None:
+    one = clocks.desk()
+    clocks.refresh(one)
+    before = [one.bars(name, TODAY, TODAY) for name in ("m15", "h1", "h4")]
+    clocks.simulator.faults(kinds=["empty"], provider="tradier")
+    clocks.refresh(one)
+    for kept, name in zip(before, ("m15", "h1", "h4"), strict=True):
+        assert one.bars(name, TODAY, TODAY).equals(kept)
+    assert one.coverage(TODAY, TODAY)[TODAY].bars == 23
+
+
+@pytest.mark.parametrize("kind", ["nan", "negative", "misaligned", "foreign_date", "duplicate"])
+def test_a_bad_bar_of_today_is_rejected_and_comes_with_the_next_refresh(
+    clocks: Clocks, kind: str
+) -> None:
+    one = clocks.desk()
+    clocks.simulator.faults(kinds=[kind], times=1, provider="tradier")
+    clocks.refresh(one)
+    assert len(one.rejects()) == 1
+    clocks.refresh(one)
+    assert len(statuses(one, "m15")) == 23
+    assert len(one.rejects()) == 1
+
+
+def test_a_failing_provider_leaves_what_is_stored(clocks: Clocks) -> None:
+    one = clocks.desk()
+    clocks.refresh(one)
+    clocks.simulator.faults(kinds=["502"], provider="tradier")
+    with pytest.raises(UnavailableError):
+        clocks.refresh(one)
+    assert len(statuses(one, "m15")) == 23
+
+
+def test_the_next_day_the_history_replaces_the_live_bars(clocks: Clocks) -> None:
+    one = clocks.desk()
+    clocks.refresh(one)
+    clocks.now = new_york(0, 30, date(2026, 11, 21))
+    later = clocks.desk()
+    later.today = date(2026, 11, 21)
+    later.fill(TODAY, TODAY)
+    later.assert_exact(TODAY, TODAY)
+    for name in ("m15", "h1", "h4"):
+        assert set(statuses(later, name)) == {("polygon", "verified", False)}
+
+
+def test_history_without_a_day_that_was_seen_live_is_not_believed(clocks: Clocks) -> None:
+    one = clocks.desk()
+    clocks.refresh(one)
+    clocks.now = new_york(0, 30, date(2026, 11, 21))
+    later = clocks.desk()
+    later.today = date(2026, 11, 21)
+    clocks.simulator.faults(kinds=["empty"], times=2, provider="polygon")
+    later.fill(TODAY, TODAY)
+    later.assert_exact(TODAY, TODAY)

@@ -1,0 +1,114 @@
+"""Two years of a symbol over real HTTP: the table is the simulator's truth, bar for bar."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+import pytest
+
+from swiftbolt_assets.market.coverage import Reason, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.filling.conftest import Desk, Simulator
+
+
+def test_two_years_of_aapl_are_complete_in_ten_requests_and_a_second_run_asks_nothing(
+    desk: Callable[..., Desk], simulator: Simulator
+) -> None:
+    aapl = desk()
+    filled = aapl.fill()
+    aapl.assert_exact()
+    rows = aapl.coverage()
+    assert (min(rows), max(rows), len(rows)) == (date(2024, 11, 20), date(2026, 11, 19), 501)
+    assert len(simulator.requests()) == sum(answer.requests for answer in filled) == 10
+    assert aapl.fill() == []
+    assert len(simulator.requests()) == 10
+
+
+@pytest.mark.parametrize(
+    ("symbol", "most"), [("BRK.B", 9), ("THIN", 3), ("NEWCO", 11), ("ZZTOP", 5)]
+)
+def test_two_years_of_every_kind_of_symbol_are_exact_in_few_requests(
+    desk: Callable[..., Desk], simulator: Simulator, symbol: str, most: int
+) -> None:
+    one = desk(symbol)
+    one.fill()
+    one.assert_exact()
+    assert len(simulator.requests()) <= most
+    assert one.rejects() == []
+    simulator.forget_requests()
+    assert one.fill() == []
+    assert simulator.requests() == []
+
+
+@pytest.mark.parametrize(
+    ("symbol", "first", "last"),
+    [
+        ("HALT", date(2026, 2, 17), date(2026, 3, 20)),
+        ("HALT", date(2026, 9, 1), date(2026, 9, 30)),
+        ("SPLT", date(2025, 8, 25), date(2025, 9, 19)),
+        ("REVS", date(2026, 1, 20), date(2026, 2, 13)),
+    ],
+)
+def test_halts_and_splits_are_stored_as_traded(
+    desk: Callable[..., Desk], simulator: Simulator, symbol: str, first: date, last: date
+) -> None:
+    one = desk(symbol)
+    one.fill(first, last)
+    one.assert_exact(first, last)
+    assert len(simulator.requests()) <= 2
+    reasons = {row.reason for row in one.coverage(first, last).values()}
+    assert reasons <= {None, Reason.NO_TRADE}
+
+
+def test_sessions_before_a_listing_say_so(desk: Callable[..., Desk]) -> None:
+    one = desk("NEWCO")
+    one.fill(date(2025, 5, 1), date(2025, 7, 31))
+    rows = one.coverage(date(2025, 5, 1), date(2025, 7, 31))
+    assert {day for day, row in rows.items() if row.reason is Reason.NOT_LISTED} == {
+        day for day in rows if day < date(2025, 6, 16)
+    }
+    assert all(row.bars == row.expected for day, row in rows.items() if day >= date(2025, 6, 16))
+
+
+def test_an_unknown_symbol_is_settled_as_empty(desk: Callable[..., Desk]) -> None:
+    one = desk("ZZTOP")
+    one.fill(date(2026, 10, 1), date(2026, 11, 19))
+    rows = one.coverage(date(2026, 10, 1), date(2026, 11, 19)).values()
+    assert {(row.state, row.reason) for row in rows} == {(State.FINAL, Reason.PROVIDER_EMPTY)}
+
+
+def test_what_the_plan_does_not_reach_is_cut_and_the_rest_is_exact(
+    desk: Callable[..., Desk], other_simulator: Callable[..., Simulator]
+) -> None:
+    free = other_simulator(horizon_years=2)
+    one = desk(simulator=free)
+    first, last = date(2024, 6, 3), date(2025, 2, 28)
+    one.fill(first, last)
+    rows = one.coverage(first, last)
+    assert {day for day, row in rows.items() if row.reason is Reason.PLAN_CUT} == {
+        day for day in rows if day < date(2024, 11, 20)
+    }
+    one.assert_exact(date(2024, 11, 20), last)
+    assert len(free.requests()) <= 8
+    free.forget_requests()
+    assert one.fill(first, last) == []
+    assert one.fill(date(2024, 7, 1), date(2024, 7, 5), force=True)
+    assert len(free.requests()) == 1
+
+
+def test_the_first_sessions_of_a_window_are_known_to_be_cut_by_the_plan(
+    desk: Callable[..., Desk], other_simulator: Callable[..., Simulator]
+) -> None:
+    free = other_simulator(horizon_years=2)
+    one = desk(simulator=free)
+    first, last = date(2024, 11, 11), date(2024, 12, 31)
+    one.fill(first, last)
+    rows = one.coverage(first, last)
+    assert {day for day, row in rows.items() if row.reason is Reason.PLAN_CUT} == {
+        day for day in rows if day < date(2024, 11, 20)
+    }
+    assert len(free.requests()) == 2

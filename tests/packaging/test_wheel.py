@@ -1,0 +1,150 @@
+"""What is built, installed and started is the product, all of it and nothing else."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import resources
+import sensors
+import swiftbolt_assets
+
+PROJECT = Path(__file__).parents[2]
+PACKAGES = {"resources", "sensors", "swiftbolt_assets"}
+
+
+def run(*command: str | Path, cwd: Path = PROJECT) -> str:
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def uv(*arguments: str | Path) -> str:
+    return run(sys.executable, PROJECT / ".ci" / "bootstrap_uv.py", *arguments)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    uv("build", "--wheel", "--quiet", "--out-dir", folder)
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the `bin` of an environment that holds the wheel and its locked requirements only."""
+    folder = tmp_path_factory.mktemp("installed")
+    requirements = folder / "requirements.txt"
+    uv("export", "--frozen", "--no-default-groups", "--no-emit-project", "-qo", requirements)
+    environment = folder / "environment"
+    uv("venv", "--quiet", "--python", sys.executable, environment)
+    python = environment / "bin" / "python"
+    uv("pip", "install", "--quiet", "--python", python, "-r", requirements)
+    uv("pip", "install", "--quiet", "--python", python, "--no-deps", wheel)
+    return python.parent
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_exactly_the_three_packages(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        tops = {name.partition("/")[0] for name in archive.namelist()}
+    assert tops == PACKAGES | {"swiftbolt-0.1.0.dist-info"}
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_every_file_of_the_three_packages(wheel: Path) -> None:
+    ours = {
+        path.relative_to(PROJECT).as_posix()
+        for package in PACKAGES
+        for path in (PROJECT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert {"swiftbolt_assets/market/xnys.json", "swiftbolt_assets/migrations/env.py"} <= ours
+    assert any(name.endswith(".sql") for name in ours)
+    with zipfile.ZipFile(wheel) as archive:
+        assert ours <= set(archive.namelist())
+
+
+@pytest.mark.slow
+def test_no_other_distribution_provides_a_name_of_ours(installed: Path) -> None:
+    ask = "import importlib.metadata as m, json; print(json.dumps(m.packages_distributions()))"
+    providers = json.loads(run(installed / "python", "-c", ask, cwd=installed))
+    assert {name: providers[name] for name in PACKAGES} == {
+        name: ["swiftbolt"] for name in PACKAGES
+    }
+
+
+@pytest.mark.slow
+def test_the_installed_command_knows_its_commands_and_its_version(installed: Path) -> None:
+    shown = run(installed / "swiftbolt", "--help", cwd=installed)
+    for command in ("demo", "up", "migrate", "backfill", "coverage", "status", "simulate", "env"):
+        assert f"\n  {command} " in shown
+    assert run(installed / "swiftbolt", "--version", cwd=installed).strip().endswith("0.1.0")
+
+
+@pytest.mark.slow
+def test_the_installed_code_location_loads(installed: Path) -> None:
+    command = ("definitions", "validate", "-m", "swiftbolt_assets.definitions")
+    run(installed / "dagster", *command, cwd=installed)
+
+
+def test_the_three_packages_come_from_this_project() -> None:
+    for package in (resources, sensors, swiftbolt_assets):
+        assert Path(str(package.__file__)).parents[1] == PROJECT
+
+
+def test_nothing_in_the_test_environment_takes_our_names() -> None:
+    providers = metadata.packages_distributions()
+    for name in PACKAGES:
+        assert set(providers.get(name, ["swiftbolt"])) == {"swiftbolt"}
+
+
+def test_the_test_folders_take_no_package_name() -> None:
+    assert not list((PROJECT / "tests").rglob("__init__.py"))
+    assert not PACKAGES & {path.name for path in (PROJECT / "tests").iterdir()}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["backfill", "--help"], ["--version"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    """`swiftbolt --help` is to answer in half a second, Dagster alone takes longer."""
+    program = (
+        "import sys\n"
+        "from swiftbolt_assets.cli.main import main\n"
+        f"sys.argv = ['swiftbolt', *{arguments!r}]\n"
+        "try:\n    main()\n"
+        "finally:\n    print(*{name.partition('.')[0] for name in sys.modules})\n"
+    )
+    loaded = run(sys.executable, "-c", program).splitlines()[-1].split()
+    heavy = {"dagster", "polars", "numpy", "pandera", "pyarrow", "sqlalchemy", "psycopg", "httpx"}
+    assert "click" in loaded
+    assert not heavy & set(loaded)
+
+
+def test_package_initialisers_hold_a_docstring_and_nothing_else() -> None:
+    for package in PACKAGES:
+        for path in (PROJECT / package).rglob("__init__.py"):
+            (only,) = ast.parse(path.read_text()).body
+            assert isinstance(only, ast.Expr), path
+
+
+def test_the_lock_and_the_project_name_the_same_version() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    locked = tomllib.loads((PROJECT / "uv.lock").read_text())["package"]
+    (own,) = [package for package in locked if package["name"] == project["name"]]
+    assert own["version"] == project["version"]

@@ -1,0 +1,192 @@
+"""Migrating: from nothing, again, at once, back, and on what other servers bring along."""
+
+from __future__ import annotations
+
+import threading
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+import psycopg
+import pytest
+
+from resources import schema
+from resources.postgres import Database
+from resources.schema import claim_data_source, downgrade, migrate, newest_revision, revision
+from swiftbolt_assets.errors import ConfigurationError, StorageError
+from swiftbolt_assets.market.sessions import xnys
+
+if TYPE_CHECKING:
+    import subprocess
+
+FIRST_DATE = date(2025, 6, 2)
+
+
+class Actors(Protocol):
+    """Other processes, of `conftest.py`."""
+
+    def begin(self, command: str, *arguments: str) -> subprocess.Popen[str]: ...
+    def release(self, actor: subprocess.Popen[str]) -> None: ...
+    def last_words(self, actor: subprocess.Popen[str]) -> str: ...
+
+
+@pytest.fixture
+def empty(empty_url: str) -> Database:
+    return Database(empty_url, timedelta(0))
+
+
+def rows(database: Database, statement: str) -> list[tuple[Any, ...]]:
+    with database.connect() as sql:
+        return sql.execute(statement).fetchall()
+
+
+def objects(database: Database) -> list[tuple[Any, ...]]:
+    """Return every table, index, function and type of the schema by name."""
+    return rows(
+        database,
+        "select 'relation', relname::text, relkind::text from pg_class"
+        " where relnamespace = 'public'::regnamespace"
+        " union all select 'function', proname::text, '' from pg_proc"
+        " where pronamespace = 'public'::regnamespace"
+        " union all select 'type', typname::text, '' from pg_type"
+        " where typnamespace = 'public'::regnamespace and typtype = 'e' order by 1, 2",
+    )
+
+
+def test_an_empty_database_becomes_the_newest_and_a_second_time_changes_nothing(
+    empty: Database,
+) -> None:
+    assert revision(empty) is None
+    first = migrate(empty, FIRST_DATE)
+    assert (first.before, first.after) == (None, newest_revision())
+    assert first.partitions_added >= 18 + 13
+    assert revision(empty) == newest_revision()
+    made = objects(empty)
+    again = migrate(empty, FIRST_DATE)
+    assert (again.before, again.after) == (newest_revision(), newest_revision())
+    assert again.partitions_added == 0
+    assert objects(empty) == made
+
+
+def test_sessions_in_sql_equal_the_calendar_and_are_repaired(empty: Database) -> None:
+    migrate(empty, FIRST_DATE)
+    with empty.connect() as sql:
+        sql.execute("delete from market_sessions where day < '2020-01-01'")
+        sql.execute("update market_sessions set closes = closes - interval '1 hour'")
+        sql.execute("insert into market_sessions values ('2025-01-09', '2025-01-09', '2025-01-10')")
+    migrate(empty, FIRST_DATE)
+    stored = rows(empty, "select day, opens, closes from market_sessions order by day")
+    assert stored == [(s.day, s.opens, s.closes) for s in xnys().sessions]
+
+
+def test_an_earlier_first_date_adds_the_months_before(empty: Database) -> None:
+    migrate(empty, FIRST_DATE)
+    assert migrate(empty, date(2025, 1, 2)).partitions_added == 5
+
+
+def test_down_to_nothing_leaves_nothing_and_up_again_works(empty: Database) -> None:
+    migrate(empty, FIRST_DATE)
+    made = objects(empty)
+    downgrade(empty, "base")
+    assert [name for _, name, _ in objects(empty)] == ["alembic_version", "alembic_version_pkc"]
+    migrate(empty, FIRST_DATE)
+    assert objects(empty) == made
+
+
+def test_what_supabase_brings_along_is_left_as_it_is(empty: Database) -> None:
+    with empty.connect() as sql:
+        sql.execute("create schema auth")
+        sql.execute("create table auth.users (id uuid primary key, email text, aud text)")
+        sql.execute(
+            "create function auth.uid() returns uuid language sql stable"
+            " as $$ select '00000000-0000-0000-0000-000000000001'::uuid $$"
+        )
+    migrate(empty, FIRST_DATE)
+    assert rows(empty, "select auth.uid()::text") == [("00000000-0000-0000-0000-000000000001",)]
+    columns = "select count(*) from information_schema.columns where table_schema = 'auth'"
+    assert rows(empty, columns) == [(3,)]
+    downgrade(empty, "base")
+    assert rows(empty, columns) == [(3,)]
+
+
+def test_the_callers_id_comes_from_the_claims_of_its_transaction(database: Database) -> None:
+    user = "6f1e2c0a-0000-4000-8000-000000000001"
+    with database.connect() as sql:
+        assert sql.execute("select auth.uid()").fetchone() == (None,)
+        sql.execute("select set_config('request.jwt.claims', %s, false)", (f'{{"sub": "{user}"}}',))
+        sql.execute("set role authenticated")
+        found = sql.execute("select auth.uid()::text").fetchone()
+    assert found == (user,)
+
+
+def test_a_server_that_is_too_old_is_refused_before_anything_is_made(
+    empty: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "MINIMUM_VERSION", 990000)
+    with pytest.raises(StorageError, match=r"^SWIFTBOLT_DATABASE_URL: the server is Postgres \d+;"):
+        migrate(empty, FIRST_DATE)
+    assert objects(empty) == []
+
+
+def test_a_database_of_a_newer_version_is_refused_in_one_line(empty: Database) -> None:
+    migrate(empty, FIRST_DATE)
+    with empty.connect() as sql:
+        sql.execute("update alembic_version set version_num = '9999'")
+    with pytest.raises(StorageError, match=r"^database: .*newer version, upgrade this one$"):
+        migrate(empty, FIRST_DATE)
+
+
+def test_a_migration_that_fails_leaves_nothing_half_made(empty: Database) -> None:
+    with empty.connect() as sql:
+        sql.execute("create table rejected_bars (mine text)")
+    before = objects(empty)
+    with pytest.raises(StorageError, match=r"^database: the migration was refused: [^\n]+$"):
+        migrate(empty, FIRST_DATE)
+    assert objects(empty) == before
+    assert revision(empty) is None
+
+
+def test_simulated_and_real_bars_are_never_mixed(database: Database) -> None:
+    claim_data_source(database, simulated=True)
+    claim_data_source(database, simulated=True)
+    with pytest.raises(
+        ConfigurationError, match=r"^SWIFTBOLT_DATABASE_URL: .*holds simulated bars"
+    ):
+        claim_data_source(database, simulated=False)
+
+
+def test_of_two_that_claim_a_fresh_database_at_once_one_is_refused(database: Database) -> None:
+    outcomes: list[str] = []
+    start = threading.Barrier(2)
+
+    def claim(*, simulated: bool) -> None:
+        start.wait(30)
+        try:
+            claim_data_source(database, simulated=simulated)
+            outcomes.append("claimed")
+        except ConfigurationError:
+            outcomes.append("refused")
+
+    threads = [threading.Thread(target=claim, kwargs={"simulated": one}) for one in (True, False)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(outcomes) == ["claimed", "refused"]
+
+
+@pytest.mark.slow
+def test_three_processes_may_migrate_a_fresh_database_at_once(
+    empty: Database, storage_actors: Actors
+) -> None:
+    started = [storage_actors.begin("migrate", empty.url) for _ in range(3)]
+    for actor in started:
+        storage_actors.release(actor)
+    assert {storage_actors.last_words(actor) for actor in started} == {newest_revision()}
+    assert rows(empty, "select count(*) from alembic_version") == [(1,)]
+
+
+def test_a_database_that_does_not_exist_is_one_line(empty_url: str) -> None:
+    name = psycopg.conninfo.conninfo_to_dict(empty_url)["dbname"]
+    missing = Database(empty_url.replace(f"/{name}?", "/no_such_database?"), timedelta(0))
+    with pytest.raises(StorageError, match=r"^database: [^\n]*no_such_database[^\n]*$"):
+        migrate(missing, FIRST_DATE)
