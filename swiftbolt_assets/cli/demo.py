@@ -95,7 +95,8 @@ def _mended(installation: Installation, supervisor: Supervisor) -> Iterator[None
 
 
 def _wait(stop: Stop) -> None:
-    stop.requested.wait()
+    while not stop.wait():
+        continue  # a signal that is none of ours woke it
 
 
 def demo_settings(*, free: bool) -> Settings:

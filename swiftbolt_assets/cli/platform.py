@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import select
 import signal
-import threading
+import socket
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
@@ -54,7 +55,7 @@ def run_up(*, host: str | None, port_offset: str) -> None:
                 source = "simulated bars" if settings.simulated else "real providers"
                 click.echo(f"SwiftBolt runs ({source}): Dagster {platform.dagster_url}")
                 click.echo("Ctrl-C stops it.")
-                stop.wait_with(lambda: watch(installation, supervisor, stop.requested))
+                stop.wait_with(lambda: watch(installation, supervisor, stop))
         click.echo("stopped")
 
 
@@ -75,20 +76,28 @@ def require_loopback(host: str) -> None:
 class Stop:
     """What SIGINT, SIGTERM and SIGHUP do: interrupt the work, or end the wait for them.
 
-    Attributes:
-        requested: set by the first of these signals; more do nothing, so that nothing stops the
-            stopping.
-
+    The first of these signals counts; more do nothing, so that nothing stops the stopping. A wait
+    sleeps on a socket that the interpreter's own handler writes to: a lock would miss a signal that
+    arrives just before it sleeps, and an `Event` set by a handler can meet itself.
     """
 
     def __init__(self) -> None:
-        self.requested = threading.Event()
+        self._requested = False
         self._waiting = False
+        self._bell, self.ringer = socket.socketpair()
+        for end in (self._bell, self.ringer):
+            end.settimeout(0)
 
     def wait_with(self, body: Callable[[], None]) -> None:
-        """Run what ends by itself when `requested` is set."""
+        """Run what ends by itself when a signal has come."""
         self._waiting = True
         body()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Sleep until a signal has come, or for so many seconds; return whether one has."""
+        if not self._requested and select.select([self._bell], [], [], timeout)[0]:
+            self._bell.recv(64)
+        return self._requested
 
     def note(self, _number: int, _frame: FrameType | None) -> None:
         """Handle a signal.
@@ -97,10 +106,22 @@ class Stop:
             KeyboardInterrupt: work is to be interrupted.
 
         """
-        if not self.requested.is_set():
-            self.requested.set()
+        if not self._requested:
+            self._requested = True
             if not self._waiting:
                 raise KeyboardInterrupt
+
+    def close(self) -> None:
+        """Close the sockets."""
+        self._bell.close()
+        self.ringer.close()
+
+
+class Waiter(Protocol):
+    """What can be waited for, such as a `Stop` or a `threading.Event`."""
+
+    def wait(self, timeout: float) -> bool:
+        """Sleep for so many seconds at most; return whether the waiting is over."""
 
 
 @contextmanager
@@ -113,14 +134,17 @@ def stop_signals() -> Iterator[Stop]:
         # A script's background jobs ignore SIGINT, too, but are to be stopped by it.
         if not (kind == signal.SIGHUP and signal.getsignal(kind) is signal.SIG_IGN)
     }
+    bell_before = signal.set_wakeup_fd(stop.ringer.fileno(), warn_on_full_buffer=False)
     try:
         yield stop
     finally:
+        signal.set_wakeup_fd(bell_before)
         for kind, handler in before.items():
             signal.signal(kind, handler)
+        stop.close()
 
 
-def watch(installation: Installation, supervisor: Supervisor, stop: threading.Event) -> None:
+def watch(installation: Installation, supervisor: Supervisor, stop: Waiter) -> None:
     """Mend what dies, the database first, until told to stop."""
     told = ""
     while not stop.wait(_WATCH_S):

@@ -110,7 +110,8 @@ class Shell:
         for process in self.started:
             if process.poll() is None:
                 process.kill()
-            process.communicate()
+            # What it started may hold its pipes; nothing is worth waiting for ever.
+            process.communicate(timeout=60)
         embedded.erase(self.home)
 
 

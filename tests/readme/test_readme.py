@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -89,13 +90,18 @@ def serve_and_interrupt(command: str, sign: str, environment: dict[str, str]) ->
     ) as process:
         assert process.stdout is not None
         said = []
-        for line in process.stdout:
-            said.append(line)
-            if sign in line:
-                os.killpg(process.pid, signal.SIGINT)
-                break
-        rest = process.stdout.read()
-        code = process.wait(60)
+        try:
+            for line in process.stdout:
+                said.append(line)
+                if sign in line:
+                    os.killpg(process.pid, signal.SIGINT)
+                    break
+            rest, _ = process.communicate(timeout=60)
+            code = process.returncode
+        finally:
+            # Nothing outlives a failure, or this would wait for it for ever.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     # make reports its own interruption; what matters is that the command itself ended well.
     assert code in {0, 2, 130, -signal.SIGINT}, "".join(said) + rest
     assert "Traceback" not in "".join(said) + rest
