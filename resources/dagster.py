@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from resources.announcing import AnnouncedProvider
 from resources.bars import BarStore
 from resources.embedded import locate
 from resources.endpoint import Secret
@@ -24,6 +25,7 @@ from resources.provider_health import GuardedProvider, ProviderHealth
 from resources.rate_limit import limiter
 from resources.symbols import ensure_symbols
 from resources.tradier import TradierClient
+from resources.work import WorkQueue
 from swiftbolt_assets.errors import ConfigurationError
 from swiftbolt_assets.settings import POLYGON_URL, TRADIER_URL, read_settings
 
@@ -46,6 +48,7 @@ class Storage:
         database: where the bars live.
         bars: writes and reads bars.
         ledger: knows what is settled.
+        work: the queue of slices.
         clock: the market clock.
         providers: closes the connections to providers that were opened on it.
 
@@ -54,6 +57,7 @@ class Storage:
     database: Database
     bars: BarStore
     ledger: Ledger
+    work: WorkQueue
     clock: Clock
     providers: ExitStack = field(default_factory=ExitStack)
 
@@ -80,7 +84,9 @@ class PostgresResource(dg.ConfigurableResource[Storage]):
         """Return the storage; connections are made when they are first needed."""
         settings = read_settings()
         database = open_database(settings)
-        return Storage(database, BarStore(database), Ledger(database), settings.clock)
+        return Storage(
+            database, BarStore(database), Ledger(database), WorkQueue(database), settings.clock
+        )
 
 
 def _transport(
@@ -130,7 +136,9 @@ class PolygonResource(dg.ConfigurableResource[None]):
             per_minute=self.requests_per_minute,
         )
         health = ProviderHealth(storage.database.connect)
-        return GuardedProvider(PolygonClient(transport), health, probe=probe)
+        # Inside the guard: a slice has begun when the provider is asked, not when it cools down.
+        announced = AnnouncedProvider(PolygonClient(transport), storage.work)
+        return GuardedProvider(announced, health, probe=probe)
 
 
 class TradierResource(dg.ConfigurableResource[None]):

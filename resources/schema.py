@@ -65,6 +65,12 @@ def migrate(database: Database, first_date: date) -> Migrated:
         after = _upgrade(database)
         with database.transaction() as connection:
             _write_calendar(connection)
+            connection.execute(
+                "insert into installation (name, value) values ('first_date', %s)"
+                " on conflict (name) do update set value = excluded.value"
+                " where installation.value <> excluded.value",
+                (first_date.isoformat(),),
+            )
             row = connection.execute(
                 "select ensure_bar_partitions(%s, market_now() + %s)", (first_date, _AHEAD)
             ).fetchone()

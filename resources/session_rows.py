@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def write_coverage(connection: Connection[Any], write: SessionsWrite) -> None:
-    """Store the ledger's rows, and how far each timeframe reaches."""
+    """Store the ledger's rows and how far each timeframe reaches, and settle slices."""
     if not write.coverage:
         return
     connection.execute(
@@ -32,6 +32,11 @@ def write_coverage(connection: Connection[Any], write: SessionsWrite) -> None:
             "rows": json.dumps([_coverage_row(row) for row in write.coverage]),
             "stored": json.dumps({str(name): bars.height for name, bars in write.bars.items()}),
         },
+    )
+    days = [row.day for row in write.coverage]
+    connection.execute(
+        "select settle_slices(%s, %s, %s, %s)",
+        (write.symbol_id, min(days), max(days), write.provider),
     )
 
 

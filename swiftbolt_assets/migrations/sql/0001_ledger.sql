@@ -52,14 +52,17 @@ create table provider_requests (
 create index provider_requests_sent on provider_requests (provider, sent_at);
 create index provider_requests_symbol on provider_requests (symbol, sent_at);
 
+-- What is wanted: a symbol, a timeframe, and how many days back. `pinned` is an operator's last word:
+-- tracking leaves such a row alone.
 create table job_definitions (
   id uuid primary key default gen_random_uuid(),
   job_type text not null check (job_type in ('fetch_intraday', 'fetch_historical', 'run_forecast')),
-  symbol text not null,
+  symbol text not null check (symbol ~ '^[A-Z][A-Z0-9]{0,9}(\.[A-Z][A-Z0-9]{0,3})?$'),
   timeframe timeframe not null,
-  window_days integer not null default 7 check (window_days > 0),
-  priority integer not null default 100,
+  window_days integer not null default 7 check (window_days between 1 and 36500),
+  priority integer not null default 100 check (priority between 0 and 1000000),
   enabled boolean not null default true,
+  pinned boolean not null default false,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   unique (symbol, timeframe, job_type)
@@ -68,6 +71,9 @@ create index job_definitions_enabled on job_definitions (priority desc) where en
 create trigger job_definitions_touch before update on job_definitions
   for each row execute function touch_updated_at();
 
+-- What is to be done: one row a timeframe and slice. A slice is a stretch of sessions that fits one
+-- request; its rows of three timeframes are one job. The columns from `first_day` on are the
+-- platform's own; a row that somebody else inserts has them empty and is claimed all the same.
 create table job_runs (
   id uuid primary key default gen_random_uuid(),
   job_def_id uuid references job_definitions on delete cascade,
@@ -89,13 +95,27 @@ create table job_runs (
   finished_at timestamptz,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
-  check (slice_from < slice_to)
+  first_day date,
+  last_day date,
+  sessions integer,
+  priority integer not null default 100,
+  next_attempt_at timestamptz,
+  claim_id uuid,
+  claimed_at timestamptz,
+  check (slice_from < slice_to),
+  check ((first_day is null) = (last_day is null) and first_day <= last_day)
 );
 -- A slice is at work once at most.
 create unique index job_runs_active on job_runs (symbol, timeframe, slice_from, slice_to)
   where status in ('queued', 'running');
 create index job_runs_definition on job_runs (job_def_id, status);
 create index job_runs_status on job_runs (status, created_at);
+create index job_runs_open on job_runs (symbol, last_day)
+  where status in ('queued', 'running', 'failed');
+create index job_runs_waiting on job_runs (priority desc, created_at)
+  where status = 'queued' and claim_id is null;
+create index job_runs_claimed on job_runs (claim_id)
+  where status in ('queued', 'running') and claim_id is not null;
 create trigger job_runs_touch before update on job_runs
   for each row execute function touch_updated_at();
 

@@ -1,4 +1,4 @@
-"""The spine: bars, calendar, ledger, interest, limiter."""
+"""The spine: bars, calendar, ledger, interest, limiter, work."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ def upgrade() -> None:
         "0001_interest.sql",
         "0001_rate_limit.sql",
         "0001_provider_health.sql",
+        "0001_planning.sql",
+        "0001_work.sql",
+        "0001_seeds.sql",
     )
 
 

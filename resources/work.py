@@ -1,0 +1,198 @@
+"""The queue of slices: planned, claimed, begun, failed, given back.
+
+Every decision that must not be lost is one SQL function (`migrations/sql/0001_planning.sql`,
+`0001_work.sql`); a slice is settled by the transaction that stores its bars (`session_rows.py`).
+
+What belongs here: calling these functions. What does not: which symbol may be claimed
+(`market/lanes.py`), how a claim becomes runs (`swiftbolt_assets/orchestration/launching.py`), what
+people see of the queue (`backlog.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+from uuid import UUID, uuid4
+
+import psycopg
+
+from resources.postgres import first_line
+from swiftbolt_assets.errors import ProviderError, StorageError, is_retryable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from datetime import date, datetime
+
+    from resources.postgres import Database
+
+#: Where the database announces new work.
+CHANNEL = "swiftbolt_work"
+_MESSAGE_LENGTH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A stretch of sessions that one request carries: its first and last New York date."""
+
+    first: date
+    last: date
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the platform took on in one go: all due slices of one symbol.
+
+    Attributes:
+        claim_id: marks its rows, runs and backfill.
+        symbol: canonical ticker.
+        priority: of its runs and requests.
+        slices: newest first, at least one, none overlapping.
+
+    """
+
+    claim_id: UUID
+    symbol: str
+    priority: int
+    slices: Sequence[Slice]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenClaim:
+    """A claim with slices that have not ended.
+
+    Attributes:
+        claim_id: what marks it.
+        symbol: canonical ticker.
+        priority: with which it was claimed.
+        claimed_at: when, UTC.
+        age_s: seconds since then, by the database's clock.
+
+    """
+
+    claim_id: UUID
+    symbol: str
+    priority: int
+    claimed_at: datetime
+    age_s: float
+
+
+class WorkQueue:
+    """The slices of one database; each call is one short transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def plan(self, *, least_priority: int = 0, symbol: str | None = None) -> int:
+        """Cut what is missing into slices; return how many rows were added.
+
+        Args:
+            least_priority: symbols that are wanted less stay unplanned.
+            symbol: only this one.
+
+        """
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                "select plan_job_runs(%s, %s)", (symbol, least_priority)
+            ).fetchone()
+        return row[0] if row else 0
+
+    def claim(self, *, least_priority: int) -> Claim | None:
+        """Take the due slices of the symbol that is wanted most, None when nothing is due."""
+        claim_id = uuid4()
+        with self._database.transaction() as connection:
+            rows = connection.execute(
+                "select symbol, priority, first_day, last_day from claim_symbol(%s, %s)",
+                (claim_id, least_priority),
+            ).fetchall()
+        if not rows:
+            return None
+        slices = tuple(Slice(first, last) for _, _, first, last in rows)
+        return Claim(claim_id, rows[0][0], max(row[1] for row in rows), slices)
+
+    def open_claims(self) -> list[OpenClaim]:
+        """Return the claims that hold unfinished slices, oldest first."""
+        with self._database.transaction() as connection:
+            rows = connection.execute(
+                "select claim_id, symbol, max(priority), min(claimed_at),"
+                " extract(epoch from clock_timestamp() - min(claimed_at))::float8"
+                " from job_runs where claim_id is not null and status in ('queued', 'running')"
+                " group by claim_id, symbol order by min(claimed_at)"
+            ).fetchall()
+        return [OpenClaim(UUID(str(row[0])), *row[1:]) for row in rows]
+
+    def begin(self, symbol: str, first: date, last: date) -> None:
+        """Note that a request now asks for these days of a symbol."""
+        with self._database.transaction() as connection:
+            connection.execute("select begin_slices(%s, %s, %s)", (symbol, first, last))
+
+    def fail(self, symbol: str, error: ProviderError) -> int:
+        """Note why a symbol's run failed; return how many rows will not be tried again soon."""
+        message = " ".join(str(error).split())[:_MESSAGE_LENGTH]
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                "select fail_slices(%s, %s, %s, %s)",
+                (symbol, error.code, message, is_retryable(error)),
+            ).fetchone()
+        return row[0] if row else 0
+
+    def release(
+        self, claims: Collection[UUID], message: str, span: tuple[date, date] | None = None
+    ) -> int:
+        """Give back what claims hold, all or of some days; return how many rows that were."""
+        if not claims:
+            return 0
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                "select release_claims(%s, %s, %s, %s)",
+                (list(claims), message, *(span or (None, None))),
+            ).fetchone()
+        return row[0] if row else 0
+
+    def restart(self, symbol: str) -> int:
+        """Start a symbol's attempts anew; return how many rows had used some up."""
+        with self._database.transaction() as connection:
+            row = connection.execute("select restart_slices(%s)", (symbol,)).fetchone()
+        return row[0] if row else 0
+
+    def reset_stale(self) -> int:
+        """Give back rows that a worker from outside began and left; return how many."""
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                "select requeued + failed from reset_stale_running_jobs()"
+            ).fetchone()
+        return row[0] if row else 0
+
+    def listen(self) -> Listener:
+        """Return what hears announcements from now on; use it as a context manager.
+
+        Raises:
+            StorageError: the database does not answer.
+
+        """
+        return Listener(self._database)
+
+
+class Listener:
+    """Hears announcements from the moment it is entered, so that none falls between two looks."""
+
+    def __init__(self, database: Database) -> None:
+        self._connection = database.connect(autocommit=True)
+        self._connection.execute(f"listen {CHANNEL}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep until work is announced, or for so many seconds; return whether it was.
+
+        Raises:
+            StorageError: the database went away.
+
+        """
+        try:
+            return any(True for _ in self._connection.notifies(timeout=seconds, stop_after=1))
+        except psycopg.Error as error:
+            raise StorageError(f"database: {first_line(error)}") from error
