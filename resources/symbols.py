@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from swiftbolt_assets.market.lanes import PEOPLE
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -36,8 +38,21 @@ def find_symbol(database: Database, ticker: str) -> UUID | None:
     return UUID(str(row[0])) if row else None
 
 
-def all_tickers(database: Database) -> list[str]:
-    """Return every known ticker, ascending."""
+def partition_tickers(database: Database) -> list[str]:
+    """Return the tickers that are partitions, ascending.
+
+    Background symbols are not before their work begins: Dagster's range `A...B` spans all between.
+    """
     with database.transaction() as connection:
-        rows = connection.execute("select ticker from symbols order by ticker").fetchall()
+        rows = connection.execute(_PARTITIONS, (PEOPLE,)).fetchall()
     return [str(row[0]) for row in rows]
+
+
+_PARTITIONS = """
+select ticker from symbols s
+where exists (select from session_coverage c where c.symbol_id = s.id)
+  or not exists (
+    select from job_definitions d where d.symbol = s.ticker
+    having max(d.priority) filter (where d.enabled) < %s)
+order by ticker
+"""

@@ -148,6 +148,16 @@ class WorkQueue:
             ).fetchone()
         return row[0] if row else 0
 
+    def cancel(self, claims: Collection[UUID], message: str) -> int:
+        """End what claims hold because a person cancelled it; return how many rows that were."""
+        if not claims:
+            return 0
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                "select cancel_claims(%s, %s)", (list(claims), message)
+            ).fetchone()
+        return row[0] if row else 0
+
     def restart(self, symbol: str) -> int:
         """Start a symbol's attempts anew; return how many rows had used some up."""
         with self._database.transaction() as connection:

@@ -1,4 +1,4 @@
-"""Keeps Dagster's symbol partitions equal to the symbols that the database knows.
+"""Keeps Dagster's symbol partitions equal to the symbols that people want or that have bars.
 
 A symbol may be added by any command, or by SQL; here it becomes a partition, so that the UI can
 launch it. What belongs here: one sensor and its pure decision. What does not: what is fetched for
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from resources.symbols import all_tickers
+from resources.symbols import partition_tickers
 from swiftbolt_assets.assets.partitions import SYMBOLS
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def build_symbols_sensor(postgres: PostgresResource) -> dg.SensorDefinition:
     )
     def symbol_partitions(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         partitions = context.instance.get_dynamic_partitions(str(SYMBOLS.name))
-        missing = symbols_to_add(all_tickers(postgres.open().database), partitions)
+        missing = symbols_to_add(partition_tickers(postgres.open().database), partitions)
         if not missing:
             return dg.SensorResult(
                 skip_reason=f"all {len(partitions)} symbols are partitions already"

@@ -9,6 +9,8 @@ from __future__ import annotations
 import dagster as dg
 
 from resources.dagster import PolygonResource, PostgresResource, TradierResource
+from sensors.backfill import Rules, build_backfill_sensor
+from sensors.failures import build_failure_sensor
 from sensors.symbols import build_symbols_sensor
 from swiftbolt_assets.assets.bars import build_bar_assets
 from swiftbolt_assets.market.timeframes import Timeframe
@@ -37,9 +39,14 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     )
     bars = build_bar_assets(settings.first_date, derived)
     postgres = PostgresResource()
+    rules = Rules(settings.first_date, settings.max_concurrent_jobs, settings.background)
     return dg.Definitions(
         assets=[bars],
-        sensors=[build_symbols_sensor(postgres)],
+        sensors=[
+            build_backfill_sensor(postgres, rules),
+            build_failure_sensor(postgres),
+            build_symbols_sensor(postgres),
+        ],
         jobs=[dg.define_asset_job(FILL_BARS, selection=dg.AssetSelection.assets(bars))],
         resources={
             "postgres": postgres,

@@ -52,6 +52,8 @@ class Settings:
         max_concurrent_jobs: Dagster runs at once.
         resample_h1, resample_h4: whether 1-hour and 4-hour bars are derived.
         simulator_plan: `unlimited` or `free`, the plan that the simulator plays.
+        background: whether the seeded background symbols are filled when nobody waits.
+        fork_runs: whether run processes are forked from a warm one.
 
     """
 
@@ -71,6 +73,8 @@ class Settings:
     resample_h1: bool
     resample_h4: bool
     simulator_plan: str
+    background: bool
+    fork_runs: bool
 
     @property
     def simulated(self) -> bool:
@@ -114,6 +118,8 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         resample_h1=_flag(env, "RESAMPLE_H1_FROM_M15", default=True),
         resample_h4=_flag(env, "RESAMPLE_H4_FROM_M15", default=True),
         simulator_plan=_choice(env, "SWIFTBOLT_SIMULATOR_PLAN", ("unlimited", "free")),
+        background=_flag(env, "SWIFTBOLT_BACKGROUND", default=True),
+        fork_runs=_flag(env, "SWIFTBOLT_FORK_RUNS", default=True),
     )
 
 

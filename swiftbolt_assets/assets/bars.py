@@ -22,7 +22,7 @@ from swiftbolt_assets.assets.describing import ASSET_SPECS
 from swiftbolt_assets.assets.filling import Target
 from swiftbolt_assets.assets.partitions import bar_partitions, parse_keys
 from swiftbolt_assets.assets.symbol_run import SymbolRun
-from swiftbolt_assets.errors import SwiftBoltError
+from swiftbolt_assets.errors import ProviderError, SwiftBoltError
 from swiftbolt_assets.market.timeframes import Timeframe
 
 #: Runs without a tag come from a person at the Dagster UI or command line: they go first.
@@ -74,7 +74,11 @@ def build_bar_assets(first_date: date, derived: Sequence[Timeframe]) -> dg.Asset
                     force=tags.get(FORCE_TAG) == "true",
                     probe=tags.get(PROBE_TAG) == "true",
                 )
-                asked[symbol_id] = run.execute([key.day for key in of_symbol])
+                try:
+                    asked[symbol_id] = run.execute([key.day for key in of_symbol])
+                except ProviderError as error:
+                    storage.work.fail(symbol, error)
+                    raise
         except SwiftBoltError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         finally:

@@ -19,10 +19,11 @@ import psycopg.sql
 
 from resources.embedded import locate
 from resources.postgres import CONNECT_TIMEOUT_S, first_line, sibling_database
-from resources.symbols import all_tickers
+from resources.symbols import partition_tickers
 from swiftbolt_assets.assets.partitions import SYMBOLS
 from swiftbolt_assets.assets.reporting import EVENT_BATCH_SIZE, EVENT_BATCH_VARIABLE
 from swiftbolt_assets.errors import StorageError
+from swiftbolt_assets.market.lanes import shared_slots
 from swiftbolt_assets.settings import CLOCK_OFFSET
 
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ storage:
 concurrency:
   runs:
     max_concurrent_runs: {runs}
+    # What nobody waits for leaves slots to what is looked at now.
+    tag_concurrency_limits:
+    - {{key: swiftbolt/lane, value: bulk, limit: {bulk}}}
 run_queue:
   dequeue_interval_seconds: 1
   # A code location that is being started again is waited for.
@@ -118,7 +122,11 @@ def prepare_dagster(settings: Settings, database: Database) -> None:
     """
     home = dagster_home(settings)
     home.mkdir(parents=True, exist_ok=True)
-    text = _DAGSTER_YAML.format(url=DAGSTER_URL, runs=settings.max_concurrent_jobs)
+    text = _DAGSTER_YAML.format(
+        url=DAGSTER_URL,
+        runs=settings.max_concurrent_jobs,
+        bulk=shared_slots(settings.max_concurrent_jobs),
+    )
     target = home / "dagster.yaml"
     if not target.exists() or target.read_text("utf-8") != text:
         partial = home / f"dagster.yaml.{os.getpid()}"
@@ -129,7 +137,7 @@ def prepare_dagster(settings: Settings, database: Database) -> None:
         _ensure_database(dagster_url(settings), database)
         with open_instance(settings) as instance:
             instance.get_runs_count()
-            add_partitions(instance, all_tickers(database))
+            add_partitions(instance, partition_tickers(database))
 
 
 def open_instance(settings: Settings) -> DagsterInstance:

@@ -1,4 +1,4 @@
-"""The one module that launches runs: in this process, or on the running platform.
+"""The one module that launches runs: in this process, on the running platform, or from a sensor.
 
 A run is one symbol and a range of days (Dagster's partition-range tags, what its own
 `--partition-range` sets); sessions that are settled cost nothing in it. What belongs here:
@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from resources.postgres import first_line
 from swiftbolt_assets.assets.bars import FORCE_TAG, PRIORITY_TAG, PROBE_TAG
+from swiftbolt_assets.assets.describing import ASSET_SPECS
 from swiftbolt_assets.assets.partitions import BarKey
 from swiftbolt_assets.errors import StorageError, SwiftBoltError
+from swiftbolt_assets.market.lanes import URGENT
+from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.orchestration.graphql import ask
 from swiftbolt_assets.orchestration.instance import (
     add_partitions,
@@ -28,14 +31,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import date
 
-    from dagster import DagsterEvent, DagsterInstance, DagsterRun, JobDefinition
+    from dagster import (
+        DagsterEvent,
+        DagsterInstance,
+        DagsterRun,
+        JobDefinition,
+        MultiPartitionsDefinition,
+        RunRequest,
+    )
 
+    from resources.work import Claim
     from swiftbolt_assets.orchestration.presence import Platform
     from swiftbolt_assets.settings import Settings
 
 T = TypeVar("T")
 
 LOCATION = "swiftbolt"
+#: Marks the runs and the backfill of a claim.
+CLAIM_TAG = "swiftbolt/claim"
+#: What the limits on Dagster's runs go by (`instance.py`).
+LANE_TAG = "swiftbolt/lane"
+#: So many slices go first as one plain run: what a minute's smallest budget carries. A backfill
+#: waits up to 30 s for the daemon, a plain run one second.
+_FIRST_SLICES = 5
 _POLL_S = 0.5
 #: A part of the platform that died answers again within this time.
 _PATIENCE_S = 90.0
@@ -87,6 +105,44 @@ class RunSpec:
         }
         wanted = {FORCE_TAG: self.force, PROBE_TAG: self.probe}
         return tags | {tag: "true" for tag, is_set in wanted.items() if is_set}
+
+
+def requests_for(claim: Claim, partitions: MultiPartitionsDefinition) -> list[RunRequest]:
+    """Return what launches a claim: its newest slices as a plain run, the rest as one backfill.
+
+    The backfill is real, so that Dagster's Backfills page shows how far the symbol is.
+    """
+    from dagster import MultiPartitionKey, RunRequest
+    from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
+
+    newest, rest = claim.slices[:_FIRST_SLICES], claim.slices[_FIRST_SLICES:]
+    tags = {
+        CLAIM_TAG: str(claim.claim_id),
+        LANE_TAG: "urgent" if claim.priority >= URGENT else "bulk",
+    }
+    spec = RunSpec(
+        claim.symbol, newest[-1].first, newest[0].last, claim.priority, force=False, probe=False
+    )
+    requests = [RunRequest(run_key=f"{claim.claim_id}", tags=spec.tags | tags)]
+    if rest:
+        keys = {
+            MultiPartitionKey({"date": session.day.isoformat(), "symbol": claim.symbol})
+            for part in rest
+            for session in xnys().between(part.first, part.last)
+        }
+        subset = partitions.empty_subset().with_partition_keys(keys)
+        requests.append(
+            RunRequest.for_asset_graph_subset(
+                AssetGraphSubset({spec.key: subset for spec in ASSET_SPECS}, set()),
+                tags={
+                    PRIORITY_TAG: str(claim.priority),
+                    "symbol": claim.symbol,
+                    CLAIM_TAG: str(claim.claim_id),
+                    LANE_TAG: "bulk",
+                },
+            )
+        )
+    return requests
 
 
 def run_here(settings: Settings, job: JobDefinition, spec: RunSpec) -> None:

@@ -29,7 +29,7 @@ begin
        'sessions_a_request', 'plan_job_runs', 'cancel_unwanted_slices', 'mirror_slices',
        'insert_slices', 'complete_job_run', 'announce_work', 'hand_down_priority', 'claim_symbol',
        'claim_queued_job', 'begin_slices', 'settle_slices', 'retry_delay', 'fail_slices',
-       'release_claims', 'restart_slices', 'reset_stale_running_jobs', 'get_job_progress',
+       'release_claims', 'cancel_claims', 'restart_slices', 'reset_stale_running_jobs', 'get_job_progress',
        'seed_intraday_backfill_job',
        'get_coverage', 'get_coverage_gaps', 'job_slice_exists', 'get_symbol_timeframe_coverage',
        'get_timeframe_job_stats', 'get_user_tracked_symbols_status', 'get_chart_data_v2')

@@ -203,6 +203,19 @@ begin
 end
 $$;
 
+-- What a person cancelled in Dagster stays so until interest or the calendar asks anew.
+create function cancel_claims(p_claims uuid[], p_message text) returns integer language plpgsql as $$
+declare
+  cancelled integer;
+begin
+  update job_runs set status = 'cancelled', finished_at = clock_timestamp(), error_message = p_message,
+    claim_id = null, claimed_at = null
+   where claim_id = any(p_claims) and status in ('queued', 'running');
+  get diagnostics cancelled = row_count;
+  return cancelled;
+end
+$$;
+
 -- Starts the attempts of a symbol anew, also of what had failed for good: a person asked for it.
 create function restart_slices(p_symbol text) returns integer language plpgsql as $$
 declare

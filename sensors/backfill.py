@@ -1,0 +1,135 @@
+"""From interest to runs: plans what is missing, claims what is wanted most, and launches it.
+
+A tick waits a few seconds on the database's announcements, so that a new row is seen at once, and
+ends in requests or in one sentence. What belongs here: the order of a tick. What does not: planning
+and claiming (SQL behind `resources/work.py`), who may be claimed (`market/lanes.py`), and what is
+launched (`orchestration/launching.py`).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from resources.provider_health import ProviderHealth
+from swiftbolt_assets.assets.describing import GROUP
+from swiftbolt_assets.assets.partitions import SYMBOLS, bar_partitions
+from swiftbolt_assets.market.lanes import PEOPLE, least_priority
+from swiftbolt_assets.orchestration.launching import requests_for
+from swiftbolt_assets.orchestration.lost_claims import reap
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from resources.dagster import PostgresResource, Storage
+    from resources.work import Claim
+
+#: Fits the daemon's loop of five seconds: no other sensor waits longer than without it.
+_WAIT_S = 4.5
+_REAP_EVERY_S = 10.0
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How much is taken on.
+
+    Attributes:
+        first_date: the first partition.
+        most: symbols that are worked on at once.
+        background: whether the platform's own symbols are filled.
+
+    """
+
+    first_date: date
+    most: int
+    background: bool
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What one look at the queue came to: claims, or why there are none."""
+
+    claims: tuple[Claim, ...]
+    sentence: str
+
+
+def build_backfill_sensor(postgres: PostgresResource, rules: Rules) -> dg.SensorDefinition:
+    """Return the sensor that turns interest into runs and backfills."""
+    partitions = bar_partitions(rules.first_date)
+
+    @dg.sensor(
+        name="backfill",
+        asset_selection=dg.AssetSelection.groups(GROUP),
+        minimum_interval_seconds=1,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Launches what is missing of the symbols people look at, most wanted first.",
+    )
+    def backfill(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        storage = postgres.open()
+        cursor = _reap_when_due(context, storage)
+        taken = _look_and_wait(storage, rules)
+        if not taken.claims:
+            return dg.SensorResult(skip_reason=taken.sentence, cursor=cursor)
+        known = context.instance.get_dynamic_partitions(str(SYMBOLS.name))
+        missing = sorted({claim.symbol for claim in taken.claims} - set(known))
+        return dg.SensorResult(
+            run_requests=[
+                request for claim in taken.claims for request in requests_for(claim, partitions)
+            ],
+            dynamic_partitions_requests=[SYMBOLS.build_add_request(missing)] if missing else [],
+            cursor=cursor,
+        )
+
+    return backfill
+
+
+def _reap_when_due(context: dg.SensorEvaluationContext, storage: Storage) -> str:
+    """Give back what lost claims hold, now and then; return the cursor: when that was."""
+    now = time.time()
+    if context.cursor and now - float(context.cursor) < _REAP_EVERY_S:
+        return context.cursor
+    released = reap(context.instance, storage.work) + storage.work.reset_stale()
+    if released:
+        context.log.warning(f"{released} slices of lost runs wait in the queue again")
+    return f"{now:.3f}"
+
+
+def _look_and_wait(storage: Storage, rules: Rules) -> Taken:
+    """Look until something was claimed or the tick's time is over."""
+    deadline = time.monotonic() + _WAIT_S
+    with storage.work.listen() as announcements:
+        while True:
+            taken = take_on(storage, rules)
+            left = deadline - time.monotonic()
+            if taken.claims or left <= 0:
+                return taken
+            announcements.wait(left)
+
+
+def take_on(storage: Storage, rules: Rules) -> Taken:
+    """Plan, and claim as much as there is room for.
+
+    Raises:
+        StorageError: the database does not answer; a failed read is not an empty queue.
+
+    """
+    work = storage.work
+    work.plan(least_priority=0 if rules.background else PEOPLE)
+    cooling = ProviderHealth(storage.database.connect).cooling("polygon")
+    if cooling is not None:
+        return Taken((), str(cooling.error()))
+    priorities = [claim.priority for claim in work.open_claims()]
+    claims: list[Claim] = []
+    while True:
+        least = least_priority(priorities, rules.most, background=rules.background)
+        claim = None if least is None else work.claim(least_priority=least)
+        if claim is None:
+            break
+        claims.append(claim)
+        priorities.append(claim.priority)
+    if least is None:
+        return Taken(tuple(claims), f"{len(priorities)} symbols are worked on; no slot is free")
+    return Taken(tuple(claims), f"nothing is due; {len(priorities)} symbols are worked on")

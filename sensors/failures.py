@@ -1,0 +1,63 @@
+"""What follows when a run dies: the slices it had begun go back to the queue at once.
+
+A run that fails by itself has said why in the queue already (`assets/bars.py`); here are those that
+were killed. What belongs here: one sensor. What does not: claims whose daemon died, too
+(`orchestration/lost_claims.py`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import dagster as dg
+from dagster._core.storage.tags import WILL_RETRY_TAG
+
+from swiftbolt_assets.assets.partitions import parse_keys
+from swiftbolt_assets.orchestration.launching import CLAIM_TAG
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from resources.dagster import PostgresResource
+
+_START = "dagster/asset_partition_range_start"
+_END = "dagster/asset_partition_range_end"
+
+
+def build_failure_sensor(postgres: PostgresResource) -> dg.SensorDefinition:
+    """Return the sensor that gives back the slices of failed runs."""
+
+    @dg.run_failure_sensor(
+        name="failed_runs",
+        minimum_interval_seconds=5,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Gives the slices of a run that died back to the queue.",
+    )
+    def failed_runs(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
+        given = slices_to_release(context.dagster_run.tags)
+        if given is None:
+            return dg.SkipReason("Dagster starts the run again, or it was no claim's")
+        claim, span = given
+        reason = context.failure_event.message or "the run failed"
+        released = postgres.open().work.release([claim], reason.splitlines()[0], span)
+        context.log.info(f"run {context.dagster_run.run_id}: {released} slices wait again")
+        return None
+
+    return failed_runs
+
+
+def slices_to_release(tags: Mapping[str, str]) -> tuple[UUID, tuple[date, date] | None] | None:
+    """Return the claim of a failed run and the days it worked on, None when nothing is to be done.
+
+    Args:
+        tags: the run's; without a range of days it worked on all of its claim.
+
+    """
+    if CLAIM_TAG not in tags or tags.get(WILL_RETRY_TAG) == "true":
+        return None
+    if _START not in tags:
+        return UUID(tags[CLAIM_TAG]), None
+    first, last = parse_keys((tags[_START], tags[_END]))
+    return UUID(tags[CLAIM_TAG]), (first.day, last.day)
