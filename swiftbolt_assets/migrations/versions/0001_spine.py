@@ -18,6 +18,8 @@ def upgrade() -> None:
         "0001_splits.sql",
         "0001_ledger.sql",
         "0001_interest.sql",
+        "0001_reading.sql",
+        "0001_chart.sql",
         "0001_rate_limit.sql",
         "0001_provider_health.sql",
         "0001_planning.sql",
@@ -28,4 +30,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop everything but roles and the auth schema, which may be somebody else's."""
-    run_sql("0001_down.sql")
+    run_sql("0001_reading_down.sql", "0001_down.sql")
