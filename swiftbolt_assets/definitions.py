@@ -14,6 +14,7 @@ from sensors.failures import build_failure_sensor
 from sensors.symbols import build_symbols_sensor
 from swiftbolt_assets.assets.bars import build_bar_assets
 from swiftbolt_assets.market.timeframes import Timeframe
+from swiftbolt_assets.orchestration.forked_runs import fork_runs
 from swiftbolt_assets.orchestration.simulated import SimulatedPolygon, SimulatedTradier
 from swiftbolt_assets.settings import Settings, read_settings
 
@@ -65,4 +66,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
 @dg.definitions
 def defs() -> dg.Definitions:
     """Return the code location of this installation."""
-    return build_definitions(read_settings())
+    settings = read_settings()
+    if settings.fork_runs:
+        fork_runs()
+    return build_definitions(settings)

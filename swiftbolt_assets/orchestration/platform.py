@@ -101,7 +101,8 @@ def _code_location(settings: Settings, path: Path) -> Service:
 
 
 def _daemon(workspace: Path) -> Service:
-    command = [sys.executable, "-m", "dagster._daemon", "run", "-w", str(workspace)]
+    command = [sys.executable, "-m", "swiftbolt_assets.orchestration.daemon", "run"]
+    command += ["-w", str(workspace)]
     return Service("daemon", command, lambda: True)
 
 

@@ -1,0 +1,61 @@
+"""Run processes that are forked from a warm one instead of started cold.
+
+A cold process imports Dagster and its storage anew, 2 s of CPU for each run; a fork has them. The
+fork server must have one thread only (a lock that another thread held stays locked in the child),
+so polars, which starts threads when it is imported, is left to the child.
+
+It reaches into how Dagster's code server starts processes, so it lives alone here, has a setting
+(`SWIFTBOLT_FORK_RUNS`), and a test fails when Dagster changes. What belongs here: this one change.
+What does not: what a run does.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import multiprocessing
+import multiprocessing.context
+import os
+import sys
+from multiprocessing import forkserver
+
+#: Imported once by the fork server; none of them starts a thread.
+PRELOADED = (
+    "dagster",
+    "dagster._grpc.impl",
+    "dagster._core.execution.api",
+    "dagster_postgres",
+    "swiftbolt_assets.orchestration.storage",
+    "alembic.command",
+    "psycopg",
+    "httpx",
+    "stamina",
+    "msgspec",
+    "numpy",
+    # What pandera brings along where it is installed; its part for polars is left out.
+    "pandas",
+    "pandera",
+    "pandera.strategies.base_strategies",
+)
+#: numpy's linear algebra would start a thread for each core; nothing here uses it.
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+_CODE_SERVER = "dagster._grpc.server"
+
+
+def fork_runs() -> bool:
+    """Let this code server fork its runs; return whether it does.
+
+    Elsewhere than in a code server on Linux, and in the runs themselves, nothing is changed.
+    """
+    if sys.platform != "linux" or _CODE_SERVER not in sys.modules:
+        return False
+    if multiprocessing.parent_process() is not None:
+        return False
+    os.environ.update({name: os.environ.get(name, one) for name, one in _ONE_THREAD.items()})
+    multiprocessing.get_context("forkserver").set_forkserver_preload(
+        [name for name in PRELOADED if importlib.util.find_spec(name.partition(".")[0])]
+    )
+    # The code server asks the "spawn" context for its runs' processes, and for nothing else.
+    forked = staticmethod(multiprocessing.context.ForkServerProcess._Popen)  # noqa: SLF001
+    setattr(multiprocessing.context.SpawnProcess, "_Popen", forked)  # noqa: B010 - not in its type
+    forkserver.ensure_running()
+    return True
