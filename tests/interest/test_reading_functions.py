@@ -269,10 +269,11 @@ def test_B26_tracked_symbols_have_true_counts_in_the_order_of_priority(books: Bo
         books.track(user, symbol, source)
     books.track(books.user(), tsla, "watchlist")
     books.bars(aapl, date(2026, 1, 5), YESTERDAY)
-    # Two more definitions of other kinds multiply nothing.
+    books.bars(aapl, date(2025, 11, 3), date(2025, 11, 3), timeframes=["m15"])
+    # Definitions of other kinds multiply nothing; the widest window counts, a forecast's does not.
     books.sql.execute(
         "insert into job_definitions (job_type, symbol, timeframe, window_days) values"
-        " ('fetch_historical', 'AAPL', 'm15', 5), ('run_forecast', 'AAPL', 'm15', 5)"
+        " ('fetch_historical', 'AAPL', 'm15', 2), ('run_forecast', 'AAPL', 'm15', 730)"
     )
     for timeframe in ("m15", "h1", "h4"):
         books.run("AAPL", timeframe, "queued", slice_from=utc(YESTERDAY, 1))

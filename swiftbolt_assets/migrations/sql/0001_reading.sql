@@ -152,8 +152,8 @@ language sql stable as $$
    order by 1
 $$;
 
--- One row a tracked symbol and source. Bars count within the window of the enabled definition, for
--- older ones are kept but were not asked for; runs count for the symbol in all timeframes.
+-- One row a tracked symbol and source. Bars count within the widest window of the enabled
+-- definitions, for older ones are kept but were not asked for; runs count for the symbol in all timeframes.
 create function get_user_tracked_symbols_status(p_user_id uuid)
 returns table (
   symbol text, source text, priority integer, tracked_at timestamptz,
@@ -169,7 +169,7 @@ language sql stable as $$
   ), windows as materialized (
     select k.symbol_id, d.timeframe, k.today, max(d.window_days) as window_days
       from known k join job_definitions d on d.symbol = k.ticker and d.enabled
-     where d.timeframe in ('m15', 'h1', 'h4')
+     where d.timeframe in ('m15', 'h1', 'h4') and d.job_type <> 'run_forecast'
      group by k.symbol_id, d.timeframe, k.today
   ), bars as (
     select w.symbol_id, w.timeframe, b.bars
