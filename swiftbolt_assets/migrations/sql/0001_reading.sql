@@ -153,7 +153,8 @@ language sql stable as $$
 $$;
 
 -- One row a tracked symbol and source. Bars count within the widest window of the enabled
--- definitions, for older ones are kept but were not asked for; runs count for the symbol in all timeframes.
+-- definitions, for older ones are kept but were not asked for; runs count for the symbol in all
+-- timeframes.
 create function get_user_tracked_symbols_status(p_user_id uuid)
 returns table (
   symbol text, source text, priority integer, tracked_at timestamptz,
