@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from swiftbolt_assets.clock import Clock
 from swiftbolt_assets.errors import ConfigurationError
@@ -32,6 +33,8 @@ CLOCK_OFFSET = "SWIFTBOLT_CLOCK_OFFSET"
 _EARLIEST = date(2015, 1, 2)
 _MOST = 100_000
 _HOST_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]*")
+#: `UUID` alone takes braces, prefixes and missing dashes, too.
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Settings:
         max_concurrent_jobs: Dagster runs at once.
         resample_h1, resample_h4: whether 1-hour and 4-hour bars are derived.
         simulator_plan: `unlimited` or `free`, the plan that the simulator plays.
+        anon_user: whose interest it is when nobody else is named.
         background: whether the seeded background symbols are filled when nobody waits.
         fork_runs: whether run processes are forked from a warm one.
 
@@ -73,6 +77,7 @@ class Settings:
     resample_h1: bool
     resample_h4: bool
     simulator_plan: str
+    anon_user: UUID
     background: bool
     fork_runs: bool
 
@@ -118,6 +123,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         resample_h1=_flag(env, "RESAMPLE_H1_FROM_M15", default=True),
         resample_h4=_flag(env, "RESAMPLE_H4_FROM_M15", default=True),
         simulator_plan=_choice(env, "SWIFTBOLT_SIMULATOR_PLAN", ("unlimited", "free")),
+        anon_user=_user(env, "SWIFTBOLT_ANON_USER"),
         background=_flag(env, "SWIFTBOLT_BACKGROUND", default=True),
         fork_runs=_flag(env, "SWIFTBOLT_FORK_RUNS", default=True),
     )
@@ -290,6 +296,15 @@ def _flag(env: Mapping[str, str], name: str, *, default: bool) -> bool:
     if text in {"false", "0", "no", "off"}:
         return False
     raise ConfigurationError(f"{name}: {text[:20]!r} is wrong; use true or false")
+
+
+def _user(env: Mapping[str, str], name: str) -> UUID:
+    text = _text(env, name) or str(UUID(int=0))
+    if not _UUID.fullmatch(text):
+        raise ConfigurationError(
+            f"{name}: {text[:40]!r} is not a UUID; use the id of a row of auth.users"
+        )
+    return UUID(text)
 
 
 def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:

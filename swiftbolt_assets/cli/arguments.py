@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from swiftbolt_assets.errors import UsageError
 from swiftbolt_assets.market.sessions import xnys
@@ -16,8 +17,11 @@ from swiftbolt_assets.market.symbols import parse_symbol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import TypeVar
 
     from swiftbolt_assets.market.sessions import Session
+
+    T = TypeVar("T", int, None)
 
 DEFAULT_DAYS = 730
 _LONGEST_DAYS = 36_500
@@ -25,9 +29,12 @@ _PORTS = 65_535
 #: The highest of the platform's default ports; an offset moves all of them.
 _HIGHEST_PORT = 8_900
 _PRIORITIES = 1_000_000
+_SOURCES = ("watchlist", "chart_view", "recent_search")
 _SHOWN = 24
 #: `date.fromisoformat` alone takes week dates, too.
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+#: `UUID` alone takes braces, prefixes and missing dashes, too.
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,7 @@ def parse_window(
     return Window(first, last, sessions)
 
 
-def parse_priority(text: str | None, default: int) -> int:
+def parse_priority(text: str | None, default: T) -> int | T:
     """Return a priority; higher goes first.
 
     Raises:
@@ -108,6 +115,48 @@ def parse_priority(text: str | None, default: int) -> int:
     if text is None:
         return default
     return _whole("priority", text, least=0, most=_PRIORITIES)
+
+
+def parse_window_days(text: str | None) -> int | None:
+    """Return how many days back a definition reaches, None where nothing was given.
+
+    Raises:
+        UsageError: it is not a whole number of a sane size.
+
+    """
+    return None if text is None else _whole("window", text, least=1, most=_LONGEST_DAYS)
+
+
+def parse_source(text: str | None) -> str:
+    """Return by what people look at a symbol.
+
+    Raises:
+        UsageError: none is given, or it is none.
+
+    """
+    known = f"use --source {', '.join(_SOURCES[:-1])} or {_SOURCES[-1]}"
+    if text is None:
+        raise UsageError(f"source: none is given; {known}")
+    source = text.strip()
+    if source not in _SOURCES:
+        raise UsageError(f"source: {_short(text)} is unknown; {known}")
+    return source
+
+
+def parse_user(text: str) -> UUID:
+    """Return a user's id.
+
+    Raises:
+        UsageError: it is not a UUID.
+
+    """
+    plain = text.strip()
+    if not _UUID.fullmatch(plain):
+        raise UsageError(
+            f"user: {_short(text)} is not a UUID; use the id of a row of auth.users, or leave "
+            "--user out"
+        )
+    return UUID(plain)
 
 
 def parse_port_offset(text: str) -> int:
@@ -128,7 +177,7 @@ def _first_of_days(days: str | None, today: date, first_date: date) -> date:
 
 
 def _whole(field: str, text: str, *, least: int, most: int) -> int:
-    shown = ascii(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")
+    shown = _short(text)
     plain = text.strip()
     if not (plain.isascii() and plain.removeprefix("-").isdigit()):
         raise UsageError(f"{field}: {shown} is not a whole number; use {least} to {most}")
@@ -145,6 +194,10 @@ def _date(field: str, text: str) -> date:
     except ValueError:
         day = None
     if day is None:
-        shown = ascii(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")
-        raise UsageError(f"{field}: {shown} is not a date; use YYYY-MM-DD")
+        raise UsageError(f"{field}: {_short(text)} is not a date; use YYYY-MM-DD")
     return day
+
+
+def _short(text: str) -> str:
+    """Return what a user wrote, fit for one line."""
+    return ascii(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")

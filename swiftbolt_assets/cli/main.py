@@ -66,6 +66,18 @@ def migrate() -> None:
 
 @cli.command()
 @click.argument("symbols", nargs=-1, metavar="SYMBOL...")
+@click.option("--source", default=None, metavar="S", help="watchlist, chart_view, recent_search.")
+@click.option("--user", default=None, metavar="UUID", help="Whose; default SWIFTBOLT_ANON_USER.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def track(symbols: tuple[str, ...], source: str | None, user: str | None, *, as_json: bool) -> None:
+    """Record interest in symbols; the platform fills them."""
+    from swiftbolt_assets.cli.track import run_track
+
+    run_track(symbols, source=source, user=user, as_json=as_json)
+
+
+@cli.command()
+@click.argument("symbols", nargs=-1, metavar="SYMBOL...")
 @click.option("--days", default=None, metavar="N", help="Today and N days back (default 730).")
 @click.option("--from", "start", default=None, metavar="D", help="First day, YYYY-MM-DD.")
 @click.option("--to", "end", default=None, metavar="D", help="Last day, YYYY-MM-DD.")
@@ -87,6 +99,43 @@ def backfill(
 
     run_backfill(
         symbols, days=days, start=start, end=end, priority=priority, force=force, as_json=as_json
+    )
+
+
+@cli.group()
+def jobs() -> None:
+    """Change what is wanted of a symbol."""
+
+
+@jobs.command("set")
+@click.argument("symbol")
+@click.option("--timeframe", default=None, metavar="T", help="m15, h1 or h4; default: all three.")
+@click.option("--window", default=None, metavar="N", help="Days back, up or down.")
+@click.option("--priority", default=None, metavar="N", help="Higher goes first.")
+@click.option("--enabled/--disabled", default=None, help="Whether it is fetched.")
+@click.option("--pin/--unpin", default=None, help="Whether later tracking leaves it alone.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def jobs_set(
+    symbol: str,
+    timeframe: str | None,
+    window: str | None,
+    priority: str | None,
+    *,
+    enabled: bool | None,
+    pin: bool | None,
+    as_json: bool,
+) -> None:
+    """Set window, priority or state, up or down."""
+    from swiftbolt_assets.cli.jobs import run_jobs_set
+
+    run_jobs_set(
+        symbol,
+        timeframe,
+        window=window,
+        priority=priority,
+        enabled=enabled,
+        pinned=pin,
+        as_json=as_json,
     )
 
 

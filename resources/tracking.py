@@ -1,0 +1,64 @@
+"""What people look at: rows of `user_symbol_tracking`, one a user, symbol and source.
+
+A trigger turns them into definitions (`swiftbolt_assets/migrations/sql/0001_interest.sql`), which
+the platform hears of at once. What belongs here: recording interest. What does not: an operator's
+changes (`wanted.py`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from resources.wanted import Wanted, in_turn, wanted
+from swiftbolt_assets.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from resources.postgres import Database
+
+    Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+def track(database: Database, user: UUID, symbols: Sequence[str], source: str) -> list[Wanted]:
+    """Record a user's interest in canonical tickers; return what is now wanted of them.
+
+    All in one transaction, tickers in their order, so that two never wait for each other. A repeat
+    touches `updated_at` only.
+
+    Raises:
+        UsageError: `auth.users` has no such user.
+        StorageError: the database does not answer or refuses.
+
+    """
+    tickers = sorted(set(symbols))
+
+    def write(connection: Connection) -> list[Wanted]:
+        connection.execute(_ADD_SYMBOLS, (tickers,))
+        try:
+            connection.execute(_TRACK, {"user": user, "symbols": tickers, "source": source})
+        except psycopg.errors.ForeignKeyViolation as error:
+            if "user_id" not in (error.diag.constraint_name or ""):
+                raise
+            raise UsageError(
+                f"user: {user} is no row of auth.users; give the id of one with --user or "
+                "SWIFTBOLT_ANON_USER, or add it there"
+            ) from error
+        return wanted(connection, tickers)
+
+    return in_turn(database, write)
+
+
+_ADD_SYMBOLS = """
+insert into symbols (ticker) select unnest(%s::text[]) order by 1
+on conflict (ticker) do nothing
+"""
+# The trigger sets the priority, and looks for the definitions once the row stands.
+_TRACK = """
+insert into user_symbol_tracking (user_id, symbol_id, source)
+select %(user)s, id, %(source)s from symbols where ticker = any(%(symbols)s) order by ticker
+on conflict (user_id, symbol_id, source) do update set updated_at = now()
+"""
