@@ -67,6 +67,24 @@ def mark(database: Database) -> Mark:
     return Mark(*(row or (0, 0)))
 
 
+def is_pending(database: Database, symbols: Sequence[str]) -> bool:
+    """Return whether the queue still has something to do for some symbols."""
+    with database.transaction() as connection:
+        row = connection.execute(_PENDING, {"symbols": list(symbols)}).fetchone()
+    return bool(row and row[0])
+
+
+def failures(database: Database, symbols: Sequence[str]) -> list[str]:
+    """Return why slices of some symbols failed for good, each reason once."""
+    with database.transaction() as connection:
+        rows = connection.execute(
+            "select distinct symbol, error_message from job_runs"
+            " where symbol = any(%s) and status = 'failed' order by 1, 2",
+            (list(symbols),),
+        ).fetchall()
+    return [f"{symbol}: {message}" for symbol, message in rows]
+
+
 def progress(
     database: Database, symbols: Mapping[str, UUID], days: Sequence[date], past: int, since: Mark
 ) -> Progress:
@@ -113,3 +131,12 @@ def progress(
         rejected=rejected[0] if rejected else 0,
         minimum=sum(theoretical_minimum(row[2]) for row in requests),
     )
+
+
+_PENDING = """
+select exists (
+    select from wanted_symbols w left join symbol_plans p using (symbol)
+    where w.symbol = any(%(symbols)s) and (p.wanted is distinct from w.wanted or p.stale))
+  or exists (
+    select from job_runs where symbol = any(%(symbols)s) and status in ('queued', 'running'))
+"""

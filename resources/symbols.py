@@ -18,17 +18,18 @@ if TYPE_CHECKING:
 
 
 def ensure_symbols(database: Database, tickers: Sequence[str]) -> dict[str, UUID]:
-    """Return the ids of canonical tickers, adding those that are missing."""
+    """Return the ids of canonical tickers in their order, adding those that are missing."""
     with database.transaction() as connection:
         connection.execute(
             "insert into symbols (ticker) select unnest(%s::text[])"
-            " on conflict (ticker) do nothing",
+            " order by 1 on conflict (ticker) do nothing",
             (list(tickers),),
         )
         rows = connection.execute(
             "select ticker, id from symbols where ticker = any(%s)", (list(tickers),)
         ).fetchall()
-    return {str(ticker): UUID(str(symbol_id)) for ticker, symbol_id in rows}
+    ids = {str(ticker): UUID(str(symbol_id)) for ticker, symbol_id in rows}
+    return {ticker: ids[ticker] for ticker in tickers}
 
 
 def find_symbol(database: Database, ticker: str) -> UUID | None:

@@ -39,7 +39,7 @@ _NOT_OURS = (
 def run_demo(
     symbols: Sequence[str], *, leave: bool, free: bool, host: str | None, port_offset: str
 ) -> None:
-    """Start the platform with the simulator, fill two years, summarize, serve on.
+    """Start the platform with the simulator, track, watch two years fill, summarize, serve on.
 
     Raises:
         SwiftBoltError: a part does not start.
@@ -62,16 +62,18 @@ def run_demo(
         release_keep(settings.home)
         click.echo(f"starting database, simulator and Dagster; state in {settings.home}")
         with ready(settings) as installation:
-            from swiftbolt_assets.cli.filling import Wish, fill
+            from resources.progress import mark
+            from swiftbolt_assets.cli.filling import Wish, fill_by_tracking
             from swiftbolt_assets.orchestration.instance import prepare_dagster
             from swiftbolt_assets.orchestration.platform import running_platform
 
             prepare_dagster(settings, installation.database)
+            since = mark(installation.database)
             with running_platform(settings, offset) as (platform, supervisor):
                 click.echo(f"Dagster UI: {platform.dagster_url}/assets")
                 with _mended(installation, supervisor):
                     wish = Wish(wanted, window, DEFAULT_PRIORITY, force=False)
-                    outcome = fill(installation, wish, on_platform=True)
+                    outcome = fill_by_tracking(installation, wish, since)
                     print_summary(outcome)
                     for error in outcome.errors:
                         click.echo(f"swiftbolt: {error}", err=True)
@@ -108,6 +110,7 @@ def demo_settings(*, free: bool) -> Settings:
         os.environ.pop(name, None)
     os.environ["SWIFTBOLT_SIMULATOR_PLAN"] = "free" if free else "unlimited"
     os.environ["POLYGON_REQUESTS_PER_MINUTE"] = str(_FREE_REQUESTS if free else 0)
+    os.environ.setdefault("SWIFTBOLT_BACKGROUND", "false")
     settings = read_settings()
     if settings.clock.offset:
         os.environ[CLOCK_OFFSET] = f"{settings.clock.offset.total_seconds():.6f}"

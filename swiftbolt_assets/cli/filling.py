@@ -1,34 +1,42 @@
 """Filling from the command line: launch, watch, and say what came of it.
 
-Shared by `backfill` and `demo`. What belongs here: one fill of some symbols and its summary. What
-does not: how a run is launched (`orchestration/launching.py`).
+Shared by `backfill`, which launches, and `demo`, which lets the platform find its own work. What
+belongs here: one fill of some symbols and its summary. What does not: how a run is launched
+(`orchestration/launching.py`).
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from resources.progress import mark, progress
+from resources.progress import failures, is_pending, mark, progress
 from resources.provider_health import ProviderHealth
 from resources.rate_limit import limiter
 from resources.symbols import ensure_symbols
+from resources.tracking import track
+from resources.wanted import Change, change_definitions
+from resources.work import WorkQueue
 from swiftbolt_assets.cli.progress import FillProgress
 from swiftbolt_assets.definitions import FILL_BARS, build_definitions
-from swiftbolt_assets.errors import SwiftBoltError
+from swiftbolt_assets.errors import StorageError, SwiftBoltError
 from swiftbolt_assets.orchestration.launching import RunSpec, run_here, run_on_platform
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from resources.progress import Progress
+    from resources.progress import Mark, Progress
     from swiftbolt_assets.cli.arguments import Window
     from swiftbolt_assets.cli.installation import Installation
 
 
 #: The provider of past sessions.
 _HISTORY = "polygon"
+_POLL_S = 0.5
+#: A database that was killed runs again within this time.
+_PATIENCE_S = 90.0
 _GOES_ON = "the platform goes on with what it has begun"
 
 
@@ -98,7 +106,41 @@ class Outcome:
 
 
 def fill(installation: Installation, wish: Wish, *, on_platform: bool) -> Outcome:
-    """Fill and wait, on the running platform or in this process."""
+    """Fill and wait, on the running platform or in this process; attempts start anew."""
+    work = WorkQueue(installation.database)
+    for symbol in wish.symbols:
+        work.restart(symbol)
+    return _watched(installation, wish, partial(_launch, on_platform=on_platform))
+
+
+def fill_by_tracking(installation: Installation, wish: Wish, since: Mark) -> Outcome:
+    """Track the symbols as a watchlist does, raise their windows, and wait for the platform.
+
+    Args:
+        installation: opened, its platform running.
+        wish: the window is the widest that is raised to; its priority is the source's.
+        since: counts of requests begin here; the platform may have begun a seeded symbol.
+
+    """
+    return _watched(installation, wish, _track_and_wait, since)
+
+
+def _track_and_wait(installation: Installation, wish: Wish) -> list[str]:
+    settings, database = installation.settings, installation.database
+    track(database, settings.anon_user, wish.symbols, "watchlist")
+    days = (settings.clock.today() - wish.window.first).days
+    for symbol in wish.symbols:
+        change_definitions(database, symbol, None, Change(window_days=days))
+    return _wait_for_queue(installation, wish)
+
+
+def _watched(
+    installation: Installation,
+    wish: Wish,
+    work: Callable[[Installation, Wish], list[str]],
+    since: Mark | None = None,
+) -> Outcome:
+    """Show how far a wish is while `work` goes on, which returns what went wrong."""
     settings, database = installation.settings, installation.database
     today = settings.clock.today()
     days = [session.day for session in wish.window.sessions]
@@ -106,10 +148,10 @@ def fill(installation: Installation, wish: Wish, *, on_platform: bool) -> Outcom
     symbols = ensure_symbols(database, wish.symbols)
     budget = limiter(database.connect, "polygon", settings.polygon_per_minute)
     budget.configure(settings.polygon_per_minute)
-    since = mark(database)
+    since = since or mark(database)
     started = time.monotonic()
     with FillProgress(database, symbols, days, past, since, budget.state) as shown:
-        errors = _launch(installation, wish, on_platform=on_platform)
+        errors = work(installation, wish)
     return Outcome(
         wish=wish,
         progress=progress(database, symbols, days, past, since),
@@ -118,6 +160,21 @@ def fill(installation: Installation, wish: Wish, *, on_platform: bool) -> Outcom
         errors=errors,
         simulated=settings.simulated,
     )
+
+
+def _wait_for_queue(installation: Installation, wish: Wish) -> list[str]:
+    database = installation.database
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            if not is_pending(database, wish.symbols):
+                return failures(database, wish.symbols)
+            deadline = time.monotonic() + _PATIENCE_S
+        except StorageError:
+            # It may be starting again just now.
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_POLL_S)
 
 
 def _launch(installation: Installation, wish: Wish, *, on_platform: bool) -> list[str]:

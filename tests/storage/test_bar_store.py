@@ -13,7 +13,7 @@ import pytest
 from resources.bars import BarStore
 from resources.ledger import Ledger
 from resources.sessions_write import Written
-from resources.symbols import all_tickers, ensure_symbols, find_symbol
+from resources.symbols import ensure_symbols, find_symbol, partition_tickers
 from swiftbolt_assets.errors import StorageError
 from swiftbolt_assets.market.bars import BAR_SCHEMA, empty_bars
 from swiftbolt_assets.market.coverage import Reason, SessionCoverage, State
@@ -369,7 +369,8 @@ def test_a_fork_leaves_its_parents_connection_alone(
 def test_symbols_are_added_once_and_found_by_ticker(database: Database) -> None:
     first = ensure_symbols(database, ["MSFT", "AAPL", "BRK.B"])
     assert ensure_symbols(database, ["AAPL", "NVDA"])["AAPL"] == first["AAPL"]
-    assert all_tickers(database) == ["AAPL", "BRK.B", "MSFT", "NVDA"]
+    # MSFT and NVDA are wanted by nobody yet: background symbols become partitions with their bars.
+    assert partition_tickers(database) == ["AAPL", "BRK.B"]
     assert find_symbol(database, "MSFT") == first["MSFT"]
     assert find_symbol(database, "msft") is None
     assert ensure_symbols(database, []) == {}
