@@ -161,6 +161,15 @@ def status(symbol: str | None, *, as_json: bool) -> None:
 
 
 @cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def monitor(*, as_json: bool) -> None:
+    """Print ten reports on coverage, work and health."""
+    from swiftbolt_assets.cli.monitor import run_monitor
+
+    run_monitor(as_json=as_json)
+
+
+@cli.command()
 @click.option("--host", default=None, help="What it listens on; loopback only.")
 @click.option("--port-offset", default="0", metavar="N", help="Added to the port.")
 @click.option("--free-plan", is_flag=True, help="5 requests a minute, two years of history.")

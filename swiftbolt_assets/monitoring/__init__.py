@@ -1,0 +1,1 @@
+"""The monitoring reports, as one SQL file that psql and `swiftbolt monitor` both run."""
