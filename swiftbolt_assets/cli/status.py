@@ -1,19 +1,31 @@
-"""`swiftbolt status`: what is stored, the request budget, and what failed."""
+"""`swiftbolt status`: what waits, what is at work, what failed and why, and what is stored."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from swiftbolt_assets.cli.installation import ready
+from swiftbolt_assets.market.lanes import PEOPLE
+from swiftbolt_assets.market.plan import seconds_left
 from swiftbolt_assets.market.symbols import parse_symbol
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from resources.backlog import Queue
     from resources.postgres import Database
     from swiftbolt_assets.settings import Settings
+
+#: A request with its storing.
+_SECONDS_A_REQUEST = 2.0
+#: So many successes are told in JSON, so many lines of a kind to people.
+_RECENT, _SHOWN = 20, 5
+_STATES = {"queued": "waiting", "running": "at work", "retrying": "to retry", "failed": "failed"}
 
 
 def run_status(symbol: str | None, *, as_json: bool) -> None:
@@ -27,27 +39,71 @@ def run_status(symbol: str | None, *, as_json: bool) -> None:
     with ready() as installation:
         report = _report(installation.settings, installation.database, ticker)
     if as_json:
-        click.echo(json.dumps(report, default=str))
+        click.echo(json.dumps(report, default=_plain))
     else:
-        _print(report)
+        _print(report, ticker)
 
 
 def _report(settings: Settings, database: Database, ticker: str | None) -> dict[str, Any]:
+    from resources import backlog
     from resources.overview import request_overviews, symbol_overviews
     from swiftbolt_assets.orchestration.presence import answers, find_platform
 
     platform = find_platform(settings)
     running = platform is not None and answers(platform)
+    budgets = [_budget(settings, database, name) for name in ("polygon", "tradier")]
+    least = 0 if settings.background else PEOPLE
+    queue = backlog.queue(database, ticker, least_priority=least)
+    lists = {
+        "running_jobs": backlog.running_jobs(database, ticker),
+        "retrying_jobs": backlog.retrying_jobs(database, ticker),
+        "failed_jobs": backlog.failed_jobs(database, ticker),
+        "recent_jobs": backlog.recent_jobs(database, ticker, _RECENT),
+    }
     return {
         "platform": "running" if running else "stopped",
         "dagster_url": platform.dagster_url if platform else None,
         "data_source": "simulated" if settings.simulated else "real",
         "now": settings.clock.now().isoformat(timespec="seconds"),
         "today": settings.clock.today().isoformat(),
-        "budgets": [_budget(settings, database, name) for name in ("polygon", "tradier")],
+        "budgets": budgets,
         "requests": [asdict(row) for row in request_overviews(database)],
+        "queue": _queue(queue, budgets[0]),
+        **{name: [asdict(job) for job in jobs] for name, jobs in lists.items()},
         "symbols": [asdict(row) for row in symbol_overviews(database, ticker)],
     }
+
+
+def _queue(queue: Queue, history: dict[str, Any]) -> dict[str, Any]:
+    """Return the queue with the seconds until it is empty, at the pace that the budget allows."""
+    left = 0.0
+    # Those at work that have no slot yet wait for one, too.
+    ahead = queue.requests_ahead + (history["waiting"] if queue.running else 0)
+    if ahead:
+        left = seconds_left(
+            ahead,
+            per_minute=history["per_minute"],
+            free=history["free"] or 0,
+            next_free_s=history["next_free_s"] or 0.0,
+            seconds_a_request=_SECONDS_A_REQUEST,
+        )
+        left = max(left + history["cooling_down_s"], queue.last_attempt_s or 0.0)
+    elif queue.running:
+        left = _SECONDS_A_REQUEST
+    wait = queue.next_attempt_s
+    return {
+        "queued": queue.queued,
+        "running": queue.running,
+        "retrying": queue.retrying,
+        "failed": queue.failed,
+        "next_attempt_s": None if wait is None else round(wait, 1),
+        "unplanned_symbols": queue.unplanned,
+        "eta_s": round(left, 1),
+    }
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, date | datetime) else str(value)
 
 
 def _budget(settings: Settings, database: Database, name: str) -> dict[str, Any]:
@@ -64,10 +120,11 @@ def _budget(settings: Settings, database: Database, name: str) -> dict[str, Any]
         "next_free_s": round(state.next_free_s, 1) if state else None,
         "waiting": state.waiting if state else 0,
         "cooling_down": str(cooling.error()) if cooling else None,
+        "cooling_down_s": round(cooling.seconds, 1) if cooling else 0.0,
     }
 
 
-def _print(report: dict[str, Any]) -> None:
+def _print(report: dict[str, Any], ticker: str | None) -> None:
     where = f" at {report['dagster_url']}" if report["dagster_url"] else ""
     click.echo(f"platform  {report['platform']}{where}, {report['data_source']} bars")
     click.echo(f"market    {report['now']}, today is {report['today']} in New York")
@@ -81,10 +138,81 @@ def _print(report: dict[str, Any]) -> None:
             f"          {row['provider']}: {row['last_minute']} requests in the last minute, "
             f"{row['last_hour']} in the last hour{failed}"
         )
-    if not report["symbols"]:
-        click.echo("symbols   none yet; run swiftbolt backfill AAPL")
-    for row in report["symbols"]:
+    for line in _work_lines(report):
+        click.echo(line)
+    stored = [row for row in report["symbols"] if row["first"] is not None]
+    for row in stored:
         click.echo(f"{row['symbol']:<9} {_symbol_line(row)}")
+    empty = len(report["symbols"]) - len(stored)
+    if not stored and (ticker or not empty):
+        queue = report["queue"]
+        is_wanted = any(queue[name] for name in (*_STATES, "unplanned_symbols"))
+        hint = "" if is_wanted else f"; run swiftbolt backfill {ticker or 'AAPL'}"
+        click.echo(f"{ticker or 'symbols':<9} nothing stored yet{hint}")
+    elif empty:
+        click.echo(f"symbols   {empty} {'more ' if stored else ''}without a bar")
+
+
+def _work_lines(report: dict[str, Any]) -> Iterator[str]:
+    """Yield what is known of the queue, a line a fact."""
+    queue = report["queue"]
+    yield f"queue     {_queue_line(queue, is_running=report['platform'] == 'running')}"
+    if queue["unplanned_symbols"]:
+        count = queue["unplanned_symbols"]
+        who = "the platform plans" if report["platform"] == "running" else "swiftbolt up plans"
+        yield f"          {_count(count, 'wanted symbol')} not planned yet; {who} and fills"
+    for job in report["running_jobs"]:
+        yield f"at work   {_slice(job)}, priority {job['priority']}, for {_span(job['age_s'])}"
+    for title, jobs in (("retrying", report["retrying_jobs"]), ("failed", report["failed_jobs"])):
+        yield from (f"{title:<9} {line}" for line in _troubles(jobs))
+    for job in report["recent_jobs"][:_SHOWN]:
+        yield f"done      {_slice(job)}, {job['rows_written']:,} bars, {_span(job['age_s'])} ago"
+
+
+def _queue_line(queue: dict[str, Any], *, is_running: bool) -> str:
+    counts = [(queue[name], word) for name, word in _STATES.items() if queue[name]]
+    if not counts:
+        return "empty"
+    parts = [f"{_count(counts[0][0], 'slice')} {counts[0][1]}"]
+    parts += [f"{count} {word}" for count, word in counts[1:]]
+    if queue["next_attempt_s"] is not None:
+        parts.append(f"the next retry in {_span(queue['next_attempt_s'])}")
+    line = ", ".join(parts)
+    if queue["eta_s"]:
+        line += f"; about {_span(queue['eta_s'])} left"
+        line += "" if is_running else " once the platform runs"
+    return line
+
+
+def _troubles(jobs: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield one line for all slices of a symbol that have the same trouble."""
+    alike: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for job in jobs:
+        why = (job["symbol"], job["error_code"] or "no code", job["error_message"] or "no reason")
+        alike.setdefault(why, []).append(job)
+    for (symbol, code, message), same in list(alike.items())[:_SHOWN]:
+        slices = _slice(same[0]) if len(same) == 1 else f"{symbol}, {len(same)} slices"
+        yield f"{slices}: {code}: {message}"
+    if len(alike) > _SHOWN:
+        yield f"… and {len(alike) - _SHOWN} other troubles; --json lists all"
+
+
+def _slice(job: dict[str, Any]) -> str:
+    if job["first_day"] is None:
+        return f"{job['symbol']}, a slice without days"
+    return f"{job['symbol']} {job['first_day']}..{job['last_day']}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _span(seconds: float) -> str:
+    """Return a time span in the unit that tells most."""
+    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
 
 
 def _budget_line(budget: dict[str, Any]) -> str:
@@ -97,8 +225,6 @@ def _budget_line(budget: dict[str, Any]) -> str:
 
 
 def _symbol_line(row: dict[str, Any]) -> str:
-    if row["first"] is None:
-        return "nothing stored"
     line = (
         f"{row['final']:,} sessions final, {row['bars']:,} m15 bars, {row['first']}..{row['last']}"
     )
