@@ -154,7 +154,7 @@ def coverage(symbol: str, timeframe: str, *, as_json: bool) -> None:
 @click.argument("symbol", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(symbol: str | None, *, as_json: bool) -> None:
-    """Show what is stored, the request budget, and what failed."""
+    """Show the queue, what failed, the request budget, what is stored."""
     from swiftbolt_assets.cli.status import run_status
 
     run_status(symbol, as_json=as_json)
@@ -187,6 +187,15 @@ def env(*, stop: bool) -> None:
     from swiftbolt_assets.cli.environment import run_env
 
     run_env(stop=stop)
+
+
+@cli.command()
+@click.option("--port-offset", default="0", metavar="N", help="Added to every port.")
+def deploy(*, port_offset: str) -> None:
+    """Migrate, start the platform, and verify it."""
+    from swiftbolt_assets.cli.deploy import run_deploy
+
+    run_deploy(port_offset=port_offset)
 
 
 @cli.command()

@@ -60,6 +60,10 @@ BAD = {
     "priority too high": ("priority", "jobs", "set", "AAPL", "--priority", "1000001"),
     "priority word": ("priority", "jobs", "set", "AAPL", "--priority", "high"),
     "priority empty": ("priority", "jobs", "set", "AAPL", "--priority", ""),
+    "a port offset below zero": ("port-offset", "deploy", "--port-offset", "-1"),
+    "a port offset beyond the ports": ("port-offset", "deploy", "--port-offset", "60000"),
+    "a port offset in words": ("port-offset", "deploy", "--port-offset", "ten"),
+    "a status of no ticker": ("symbol", "status", "A|B"),
 }  # fmt: skip
 NONSENSE = {
     "--bogus": ("track", "AAPL", "--bogus"),
@@ -67,6 +71,8 @@ NONSENSE = {
     "SYMBOL": ("jobs", "set"),
     "MSFT": ("jobs", "set", "AAPL", "MSFT"),
     "drop": ("jobs", "drop", "AAPL"),
+    "AAPL": ("monitor", "AAPL"),
+    "--now": ("deploy", "--now"),
 }
 
 
@@ -120,6 +126,14 @@ def test_a_command_line_that_makes_no_sense_says_where_help_is(
     line = refuse(*arguments)
     assert told in line
     assert "--help'" in line
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "example.org"])  # noqa: S104
+def test_a_deployment_listens_no_wider_than_loopback(
+    refuse: Callable[..., str], monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setenv("SWIFTBOLT_HOST", host)
+    assert refuse("deploy").startswith("host: ")
 
 
 @pytest.mark.parametrize("value", ["me", "0", "{00000000-0000-0000-0000-000000000000}", "0" * 32])
