@@ -1,4 +1,5 @@
 -- The life of a slice: claimed, begun, settled by the transaction that stores its bars, or failed.
+-- Whatever changes several rows locks them in the order of their ids: no two wait for each other.
 
 -- Whoever waits for work hears of it.
 create function announce_work() returns trigger language plpgsql as $$
@@ -8,13 +9,21 @@ begin
 end
 $$;
 
--- A changed priority counts for everything that is not under way yet.
+-- A changed priority counts for everything that is not under way yet. What somebody looks at gets a
+-- place in the request queue before its run stands: for ten seconds less urgent work leaves it a slot.
 create function hand_down_priority() returns trigger language plpgsql as $$
 begin
-  update job_runs r set priority = w.priority
-    from wanted_symbols w
-   where w.symbol = r.symbol and r.status = 'queued' and r.claim_id is null
-     and r.priority <> w.priority and r.symbol in (select symbol from changed);
+  insert into rate_waiter (name, priority, seen_until, holder)
+  select 'polygon', 199, clock_timestamp() + interval '10 seconds', 'announced ' || c.symbol
+    from changed c where c.enabled and c.priority >= 200
+   group by c.symbol;
+  with raised as materialized (
+    select r.id, w.priority from job_runs r join wanted_symbols w on w.symbol = r.symbol
+     where r.status = 'queued' and r.claim_id is null and r.priority <> w.priority
+       and r.symbol in (select symbol from changed)
+     order by r.id for update of r
+  )
+  update job_runs r set priority = w.priority from raised w where r.id = w.id;
   perform pg_notify('swiftbolt_work', '');
   return null;
 end
@@ -28,36 +37,55 @@ create trigger job_runs_added after insert on job_runs
 
 -- Takes all due slices of the symbol that is wanted most, of equal ones the one that waits longest;
 -- a symbol that is claimed already is left out. Newest slice first; no row when nothing is due.
+-- What was settled meanwhile needs no run; what reaches today waits until the day is over.
 create function claim_symbol(p_claim uuid, p_least_priority integer)
 returns table (symbol text, priority integer, first_day date, last_day date)
 language plpgsql as $$
 declare
+  today date := market_today();
+  earliest date := first_fetched_day();
   chosen text;
 begin
-  select r.symbol into chosen
-    from job_runs r
-   where r.status = 'queued' and r.claim_id is null and r.priority >= p_least_priority
-     and r.first_day is not null
-     and (r.next_attempt_at is null or r.next_attempt_at <= clock_timestamp())
-     and not exists (
-       select from job_runs o
-        where o.symbol = r.symbol and o.status in ('queued', 'running') and o.claim_id is not null)
-   order by r.priority desc, r.created_at
-   limit 1
-     for update of r skip locked;
-  if chosen is null then
-    return;
-  end if;
-  return query
-    with taken as (
-      update job_runs r set claim_id = p_claim, claimed_at = clock_timestamp()
-       where r.symbol = chosen and r.status = 'queued' and r.claim_id is null
-         and r.first_day is not null
-         and (r.next_attempt_at is null or r.next_attempt_at <= clock_timestamp())
-      returning r.symbol, r.priority, r.first_day, r.last_day
-    )
-    select t.symbol, max(t.priority), t.first_day, t.last_day from taken t
-     group by t.symbol, t.first_day, t.last_day order by t.last_day desc;
+  -- One at a time: two would each hold a row of the same symbol, and wait for the other's.
+  perform pg_advisory_xact_lock(hashtextextended('claim_symbol', 0));
+  loop
+    select r.symbol into chosen
+      from job_runs r
+     where r.status = 'queued' and r.claim_id is null and r.priority >= p_least_priority
+       and r.last_day < today
+       and (r.next_attempt_at is null or r.next_attempt_at <= clock_timestamp())
+       and not exists (
+         select from job_runs o
+          where o.symbol = r.symbol and o.status in ('queued', 'running') and o.claim_id is not null)
+     order by r.priority desc, r.created_at
+     limit 1;
+    if chosen is null then
+      return;
+    end if;
+    perform settle_slices(s.id, '-infinity', today, null) from symbols s where s.ticker = chosen;
+    return query
+      with due as materialized (
+        select r.id from job_runs r
+         where r.symbol = chosen and r.status = 'queued' and r.claim_id is null
+           and r.last_day < today
+           and (r.next_attempt_at is null or r.next_attempt_at <= clock_timestamp())
+         order by r.id for update
+      ), taken as (
+        update job_runs r set claim_id = p_claim, claimed_at = clock_timestamp()
+          from due where r.id = due.id
+        returning r.symbol, r.priority, r.first_day, r.last_day
+      )
+      -- From session to session: another day is no partition.
+      select t.symbol, max(t.priority), n.first_day, n.last_day
+        from taken t cross join lateral (
+          select min(m.day) as first_day, max(m.day) as last_day from market_sessions m
+           where m.day between greatest(t.first_day, earliest) and t.last_day) n
+       where n.first_day is not null
+       group by t.symbol, n.first_day, n.last_day order by n.last_day desc;
+    if found then
+      return;
+    end if;
+  end loop;
 end
 $$;
 
@@ -83,19 +111,38 @@ begin
 end
 $$;
 
--- The slices of a symbol that a request now asks for are running.
-create function begin_slices(p_symbol text, p_first date, p_last date) returns void language sql as $$
-  update job_runs set status = 'running', started_at = clock_timestamp(), finished_at = null
-   where symbol = p_symbol and status = 'queued' and first_day <= p_last and last_day >= p_first
+-- The newest slice of a symbol that a request now asks for is running, and no other one of it: a
+-- request may span two, and a symbol is one job. Its place in the request queue is its own now.
+create function begin_slices(p_symbol text, p_first date, p_last date) returns void language plpgsql as $$
+declare
+  newest date;
+begin
+  delete from rate_waiter where holder = 'announced ' || p_symbol;
+  select max(last_day) into newest from job_runs
+   where symbol = p_symbol and status in ('queued', 'running')
+     and first_day <= p_last and last_day >= p_first;
+  with held as materialized (
+    select id from job_runs
+     where symbol = p_symbol
+       and ((status = 'queued' and last_day = newest) or (status = 'running' and last_day <> newest))
+     order by id for update
+  )
+  update job_runs r set
+    status = case when last_day = newest then 'running' else 'queued' end,
+    started_at = case when last_day = newest then clock_timestamp() else started_at end
+    from held where r.id = held.id;
+end
 $$;
 
--- Called in the transaction that stores bars: slices whose sessions are all settled have succeeded.
+-- Called in the transaction that stores bars: slices whose sessions are all settled have succeeded,
+-- and so have those whose sessions the calendar has no more.
 create function settle_slices(p_symbol_id uuid, p_first date, p_last date, p_provider text)
 returns void language plpgsql as $$
 declare
+  earliest date := first_fetched_day();
   ended integer;
 begin
-  with touched as (
+  with touched as materialized (
     select r.id, r.slice_from, r.slice_to, r.timeframe, n.sessions, n.settled
       from symbols y
       join job_runs r on r.symbol = y.ticker and r.status in ('queued', 'running', 'failed')
@@ -104,23 +151,25 @@ begin
         select count(*) as sessions, count(*) filter (where c.state = 'final') as settled
           from market_sessions m
           left join session_coverage c on c.symbol_id = y.id and c.day = m.day
-         where m.day between r.first_day and r.last_day) n
+         where m.day between greatest(r.first_day, earliest) and r.last_day) n
      where y.id = p_symbol_id
+     order by r.id for update of r
   ), changed as (
     update job_runs r set
       status = case when t.settled = t.sessions then 'success' else r.status end,
-      finished_at = case when t.settled = t.sessions then clock_timestamp() end,
+      finished_at = case when t.settled = t.sessions then clock_timestamp() else r.finished_at end,
       started_at = coalesce(r.started_at, clock_timestamp()),
       next_attempt_at = case when t.settled = t.sessions then null else r.next_attempt_at end,
       error_code = case when t.settled = t.sessions then null else r.error_code end,
       error_message = case when t.settled = t.sessions then null else r.error_message end,
-      progress_percent = floor(100.0 * t.settled / t.sessions),
-      provider = p_provider,
+      progress_percent = case when t.sessions = 0 then 100
+        else floor(100.0 * t.settled / t.sessions) end,
+      provider = coalesce(p_provider, r.provider),
       rows_written = (
         select count(*) from ohlc_bars_v2 b
          where b.symbol_id = p_symbol_id and b.timeframe = t.timeframe and not b.is_forecast
            and b.ts >= t.slice_from and b.ts < t.slice_to)
-      from touched t where r.id = t.id and t.settled > 0
+      from touched t where r.id = t.id and (t.settled > 0 or t.sessions = 0)
     returning r.status
   )
   select count(*) filter (where status = 'success') into ended from changed;
@@ -143,7 +192,12 @@ returns integer language plpgsql as $$
 declare
   failed integer;
 begin
-  with changed as (
+  with held as materialized (
+    select r.id from job_runs r
+     where r.symbol = p_symbol and (r.status = 'running' or (r.status = 'queued'
+       and (r.claim_id is not null or not p_retryable)))
+     order by r.id for update
+  ), changed as (
     update job_runs r set
       status = case
         when p_code = 'RATE_LIMIT_EXCEEDED' then 'queued'
@@ -165,9 +219,9 @@ begin
       error_code = case when r.status = 'running' or not p_retryable then p_code else r.error_code end,
       error_message = case
         when r.status = 'running' or not p_retryable then p_message else r.error_message end,
+      priority = wanted_priority(r.symbol, r.priority),
       claim_id = null, claimed_at = null
-     where r.symbol = p_symbol and (r.status = 'running' or (r.status = 'queued'
-       and (r.claim_id is not null or not p_retryable)))
+      from held where r.id = held.id
     returning r.status
   )
   select count(*) filter (where status = 'failed') into failed from changed;
@@ -176,25 +230,35 @@ end
 $$;
 
 -- Gives back what claims hold whose runs are over, all of it or some days': begun slices have used up
--- an attempt. Returns the rows given back.
+-- an attempt. With a code the run failed by itself: all its slices have, and they wait a while.
+-- Returns the rows given back.
 create function release_claims(
   p_claims uuid[], p_message text, p_first date default null, p_last date default null,
-  p_max_attempts integer default 5)
+  p_code text default null, p_max_attempts integer default 5)
 returns integer language plpgsql as $$
 declare
   released integer;
 begin
+  with held as materialized (
+    select r.id, r.status = 'running' or p_code is not null as counts,
+      (r.status = 'running' or p_code is not null) and r.attempt >= p_max_attempts as is_last
+      from job_runs r
+     where r.claim_id = any(p_claims) and r.status in ('queued', 'running')
+       and (p_first is null or (r.first_day <= p_last and r.last_day >= p_first))
+     order by r.id for update
+  )
   update job_runs r set
-    status = case when r.status = 'running' and r.attempt >= p_max_attempts then 'failed' else 'queued' end,
-    attempt = case when r.status = 'running' and r.attempt < p_max_attempts then r.attempt + 1 else r.attempt end,
-    error_code = case when r.status = 'running' then 'STALE_RUNNING' else r.error_code end,
-    error_message = case when r.status = 'running' then p_message else r.error_message end,
-    finished_at = case when r.status = 'running' and r.attempt >= p_max_attempts then clock_timestamp() end,
+    status = case when h.is_last then 'failed' else 'queued' end,
+    attempt = case when h.counts and not h.is_last then r.attempt + 1 else r.attempt end,
+    error_code = case when h.counts then coalesce(p_code, 'STALE_RUNNING') else r.error_code end,
+    error_message = case when h.counts then p_message else r.error_message end,
+    finished_at = case when h.is_last then clock_timestamp() end,
     next_attempt_at = case
-      when r.status = 'running' and r.attempt >= p_max_attempts then clock_timestamp() + interval '1 day' end,
+      when h.is_last then clock_timestamp() + interval '1 day'
+      when p_code is not null then clock_timestamp() + retry_delay(r.attempt) end,
+    priority = wanted_priority(r.symbol, r.priority),
     claim_id = null, claimed_at = null
-   where r.claim_id = any(p_claims) and r.status in ('queued', 'running')
-     and (p_first is null or (r.first_day <= p_last and r.last_day >= p_first));
+    from held h where r.id = h.id;
   get diagnostics released = row_count;
   if released > 0 then
     perform pg_notify('swiftbolt_work', '');
@@ -208,9 +272,13 @@ create function cancel_claims(p_claims uuid[], p_message text) returns integer l
 declare
   cancelled integer;
 begin
-  update job_runs set status = 'cancelled', finished_at = clock_timestamp(), error_message = p_message,
-    claim_id = null, claimed_at = null
-   where claim_id = any(p_claims) and status in ('queued', 'running');
+  with held as materialized (
+    select id from job_runs where claim_id = any(p_claims) and status in ('queued', 'running')
+     order by id for update
+  )
+  update job_runs r set status = 'cancelled', finished_at = clock_timestamp(),
+    error_message = p_message, claim_id = null, claimed_at = null
+    from held where r.id = held.id;
   get diagnostics cancelled = row_count;
   return cancelled;
 end
@@ -219,24 +287,34 @@ $$;
 -- Starts the attempts of a symbol anew, also of what had failed for good: a person asked for it.
 create function restart_slices(p_symbol text) returns integer language plpgsql as $$
 declare
-  restarted integer;
+  failed integer := requeue_failed(p_symbol, true);
+  waiting integer;
 begin
-  update job_runs set status = 'queued', attempt = 1, next_attempt_at = null, finished_at = null
-   where symbol = p_symbol
-     and (status = 'failed' or (status = 'queued' and (next_attempt_at is not null or attempt > 1)));
-  get diagnostics restarted = row_count;
+  with used_up as materialized (
+    select id from job_runs
+     where symbol = p_symbol and status = 'queued' and (next_attempt_at is not null or attempt > 1)
+     order by id for update
+  )
+  update job_runs r set attempt = 1, next_attempt_at = null from used_up where r.id = used_up.id;
+  get diagnostics waiting = row_count;
   perform pg_notify('swiftbolt_work', '');
-  return restarted;
+  return failed + waiting;
 end
 $$;
 
 -- Running rows that nobody touched for so long are queued again, or failed after so many attempts.
+-- Those of a claim are left out: whether their run lives is known, and it may wait for the provider.
 create function reset_stale_running_jobs(
   p_max_age_minutes integer default 60, p_max_attempts integer default 5)
 returns table (requeued bigint, failed bigint) language plpgsql as $$
 begin
   return query
-    with reset as (
+    with stale as materialized (
+      select r.id from job_runs r
+       where r.status = 'running' and r.claim_id is null
+         and r.updated_at <= clock_timestamp() - make_interval(mins => p_max_age_minutes)
+       order by r.id for update
+    ), reset as (
       update job_runs r set
         status = case when r.attempt >= p_max_attempts then 'failed' else 'queued' end,
         attempt = case when r.attempt >= p_max_attempts then r.attempt else r.attempt + 1 end,
@@ -245,9 +323,8 @@ begin
         finished_at = case when r.attempt >= p_max_attempts then clock_timestamp() end,
         next_attempt_at = case
           when r.attempt >= p_max_attempts then clock_timestamp() + interval '1 day' end,
-        claim_id = null, claimed_at = null
-       where r.status = 'running'
-         and r.updated_at <= clock_timestamp() - make_interval(mins => p_max_age_minutes)
+        priority = wanted_priority(r.symbol, r.priority)
+        from stale where r.id = stale.id
       returning r.status
     )
     select count(*) filter (where status = 'queued'), count(*) filter (where status = 'failed')
@@ -265,8 +342,7 @@ returns table (total_slices integer, completed_slices integer, running_slices in
 language sql stable security definer as $$
   with definition as (
     select d.*, s.id as symbol_id,
-      greatest(market_today() - d.window_days, coalesce(
-        (select value::date from installation where name = 'first_date'), '-infinity')) as first_day
+      greatest(market_today() - d.window_days, first_fetched_day()) as first_day
       from job_definitions d join symbols s on s.ticker = d.symbol where d.id = p_job_def_id
   ), days as (
     select count(*)::integer as sessions,

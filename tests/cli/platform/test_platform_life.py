@@ -6,22 +6,19 @@ The tests of this module share one platform and run in their order.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
 import socket
 import sys
-import urllib.request
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 
 from resources import embedded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.slow
 
@@ -31,74 +28,13 @@ WINDOW = ("--from", "2026-06-25", "--to", "2026-11-19", "--json")
 BARS = {"m15": 104 * 26, "h1": 104 * 7, "h4": 104 * 2}
 
 
-class Up:
-    """A home with a running platform."""
-
-    def __init__(self, shell: Any, wait_for: Callable[..., Any], offset: str) -> None:
-        self.shell, self._wait_for, self.offset = shell, wait_for, offset
-        self.process = self.start()
-
-    def start(self) -> Any:
-        self.process = self.shell.start("up", "--port-offset", self.offset)
-        self._wait_for(lambda: self.process.poll() is not None or self.is_up(), "up runs", 120)
-        assert self.process.poll() is None, self.process.communicate()
-        return self.process
-
-    @property
-    def note(self) -> dict[str, Any]:
-        try:
-            text = (self.shell.home / "platform.json").read_text()
-        except FileNotFoundError:
-            return {"pid": None, "parts": {}}
-        note: dict[str, Any] = json.loads(text)
-        return note
-
-    def is_up(self) -> bool:
-        return self.note["pid"] == self.process.pid and self.answers()
-
-    def answers(self) -> bool:
-        query = "{repositoriesOrError{... on RepositoryConnection{nodes{name}}}}"
-        try:
-            return bool(self.ask(query)["repositoriesOrError"]["nodes"])
-        except (OSError, KeyError):
-            return False
-
-    def ask(self, query: str, **variables: Any) -> Any:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{3000 + int(self.offset)}/graphql",
-            json.dumps({"query": query, "variables": variables}).encode(),
-            {"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=10) as reply:
-            return json.load(reply)["data"]
-
-    def wait_for_bars(self, symbol: str) -> None:
-        query = (
-            "select count(*) from ohlc_bars_v2 b join symbols s on s.id = b.symbol_id"
-            f" where ticker = '{symbol}'"
-        )
-
-        def stored() -> bool:
-            try:
-                return bool(self.shell.sql(query)[0][0])
-            except psycopg.Error:
-                return False  # it starts just now
-
-        self._wait_for(stored, f"first bars of {symbol}", 60)
-
-
 @pytest.fixture(scope="module")
-def up(
-    new_shell: Callable[..., Any], wait_for: Callable[..., Any], module_port_offset: str
-) -> Iterator[Up]:
+def up(new_up: Callable[..., Any]) -> Any:
     # A company's proxy must not come between the platform's own parts.
-    proxies = {"http_proxy": "http://127.0.0.1:1", "https_proxy": "http://127.0.0.1:1"}
-    running = Up(new_shell(**proxies), wait_for, module_port_offset)
-    yield running
-    running.shell.close()
+    return new_up(http_proxy="http://127.0.0.1:1", https_proxy="http://127.0.0.1:1")
 
 
-def test_a_platform_says_that_it_runs(up: Up) -> None:
+def test_a_platform_says_that_it_runs(up: Any) -> None:
     report = up.shell.run("status", "--json").json
     assert report["platform"] == "running"
     assert report["dagster_url"] == f"http://127.0.0.1:{3000 + int(up.offset)}"
@@ -106,7 +42,7 @@ def test_a_platform_says_that_it_runs(up: Up) -> None:
     assert "running, http://" in up.shell.run("doctor").out
 
 
-def test_a_second_platform_on_the_home_is_refused(up: Up) -> None:
+def test_a_second_platform_on_the_home_is_refused(up: Any) -> None:
     refused = up.shell.run("up", "--port-offset", str(int(up.offset) + 3))
     assert refused.code == 1
     line = refused.one_line()
@@ -115,7 +51,7 @@ def test_a_second_platform_on_the_home_is_refused(up: Up) -> None:
 
 
 def test_a_taken_port_is_told_with_the_way_out(
-    up: Up, new_shell: Callable[..., Any], port_offset: str
+    up: Any, new_shell: Callable[..., Any], port_offset: str
 ) -> None:
     other = new_shell()
     with socket.socket() as taken:
@@ -128,7 +64,7 @@ def test_a_taken_port_is_told_with_the_way_out(
     assert up.answers()
 
 
-def test_a_backfill_is_a_run_of_the_platform(up: Up) -> None:
+def test_a_backfill_is_a_run_of_the_platform(up: Any) -> None:
     done = up.shell.run("backfill", "AAPL", *WINDOW)
     assert done.code == 0, done.err
     assert (done.json["bars"], done.json["requests"]) == (BARS, 2)
@@ -139,7 +75,7 @@ def test_a_backfill_is_a_run_of_the_platform(up: Up) -> None:
     assert {"key": "dagster/priority", "value": "200"} in run["tags"]
 
 
-def test_killed_parts_are_started_again(up: Up, wait_for: Callable[..., Any]) -> None:
+def test_killed_parts_are_started_again(up: Any, wait_for: Callable[..., Any]) -> None:
     before = up.note["parts"]
     killed = ("simulator", "daemon", "web-ui")
     for part in killed:
@@ -153,7 +89,7 @@ def test_killed_parts_are_started_again(up: Up, wait_for: Callable[..., Any]) ->
 
 
 def test_a_run_of_a_killed_command_is_failed_by_the_next_platform(
-    up: Up, finish: Callable[..., Any]
+    up: Any, finish: Callable[..., Any]
 ) -> None:
     marks = up.shell.home / "runs"
     up.process.send_signal(signal.SIGTERM)
@@ -171,7 +107,7 @@ def test_a_run_of_a_killed_command_is_failed_by_the_next_platform(
 
 
 def test_a_backfill_outlives_the_code_location(
-    up: Up, finish: Callable[..., Any], wait_for: Callable[..., Any]
+    up: Any, finish: Callable[..., Any], wait_for: Callable[..., Any]
 ) -> None:
     process = up.shell.start("backfill", "NVDA", *WINDOW)
     up.wait_for_bars("NVDA")
@@ -186,7 +122,7 @@ def test_a_backfill_outlives_the_code_location(
 
 
 def test_a_killed_database_is_started_again(
-    up: Up, finish: Callable[..., Any], wait_for: Callable[..., Any]
+    up: Any, finish: Callable[..., Any], wait_for: Callable[..., Any]
 ) -> None:
     process = up.shell.start("backfill", "AMD", *WINDOW)
     up.wait_for_bars("AMD")
@@ -203,7 +139,7 @@ def test_a_killed_database_is_started_again(
 
 
 def test_a_rectangle_launched_as_the_ui_does_is_filled(
-    up: Up, wait_for: Callable[..., Any]
+    up: Any, wait_for: Callable[..., Any]
 ) -> None:
     days = [f"2026-03-{day:02}" for day in (2, 3, 4, 5, 6)]
     launch = (
@@ -236,7 +172,7 @@ def test_a_rectangle_launched_as_the_ui_does_is_filled(
 
 
 def test_a_killed_supervisor_leaves_no_part_and_no_run_behind(
-    up: Up, wait_for: Callable[..., Any], finish: Callable[..., Any]
+    up: Any, wait_for: Callable[..., Any], finish: Callable[..., Any]
 ) -> None:
     process = up.shell.start("backfill", "TSLA", "--from", "2024-11-20", "--json")
     up.wait_for_bars("TSLA")
@@ -257,7 +193,7 @@ def test_a_killed_supervisor_leaves_no_part_and_no_run_behind(
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_it_stops_in_time_and_leaves_nothing_behind(
-    up: Up, finish: Callable[..., Any], kind: signal.Signals
+    up: Any, finish: Callable[..., Any], kind: signal.Signals
 ) -> None:
     if up.process.poll() is not None:
         # From a script's background, where SIGINT is ignored and Dagster would ignore SIGTERM, too.

@@ -1,0 +1,150 @@
+"""From a tracked row to complete bars, on a running platform: first things first, nothing twice.
+
+The tests of this module share one platform at five requests a minute, and run in their order.
+"""
+# ruff: noqa: N802 - a test's name carries the feature row's id
+# ruff: noqa: ANN401 - the fixtures' types live in conftest.py, which tests cannot import
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.slow
+
+#: 251 sessions are 365 days before 2026-11-20: five requests.
+YEAR_REQUESTS = 5
+FIRST, LAST = "2025-11-20", "2026-11-19"
+
+
+@pytest.fixture(scope="module")
+def up(new_up: Callable[..., Any], module_market: Any) -> Any:
+    return new_up(
+        POLYGON_REQUESTS_PER_MINUTE="5",
+        POLYGON_BASE_URL=module_market.url,
+        TRADIER_BASE_URL=module_market.url,
+    )
+
+
+def of_polygon(market: Any) -> list[str]:
+    """Return the symbols that history was asked for, in the order of the requests."""
+    paths = [entry["path"] for entry in market.requests() if entry["provider"] == "polygon"]
+    return [path.split("/")[4] for path in paths if path.startswith("/v2/aggs/ticker/")]
+
+
+def test_A1_B1_B11_B22_B36_B37_a_tracked_row_leads_to_readable_bars_of_all_timeframes(
+    up: Any, wait_for: Callable[..., Any]
+) -> None:
+    up.track("MSFT")
+    readable = (
+        "select count(distinct timeframe) from ohlc_bars_v2 b join symbols s on s.id = b.symbol_id"
+        " where ticker = 'MSFT'"
+    )
+    wait_for(lambda: up.rows(readable) == [(3,)], "bars of three timeframes", 30)
+
+
+def test_A21_A35_A37_B14_B15_B16_B38_B51_the_windows_become_complete_within_the_budget(
+    up: Any, wait_for: Callable[..., Any], module_market: Any
+) -> None:
+    seen = []
+
+    def complete() -> bool:
+        seen.append(up.progress("MSFT"))
+        return up.is_complete("MSFT")
+
+    # (ceil(5 requests / 5 a minute) - 1) minutes + 45 s.
+    wait_for(complete, "a year of MSFT", 45)
+    percents = [of["h4"][2] for of in seen if of]
+    assert percents == sorted(percents)
+    assert {of["h4"][0] for of in seen if of} == {YEAR_REQUESTS}
+    assert of_polygon(module_market) == ["MSFT"] * YEAR_REQUESTS
+    windows = {"m15": "2026-10-21", "h1": "2026-08-22", "h4": FIRST}
+    for timeframe, first in windows.items():
+        stored = up.rows(
+            "select to_char(ts at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
+            " open, high, low, close, volume from ohlc_bars_v2 b"
+            " join symbols s on s.id = b.symbol_id"
+            f" where ticker = 'MSFT' and timeframe = '{timeframe}'"
+            f" and ts >= '{first}' and ts < '2026-11-20' order by ts"
+        )
+        truth = module_market.truth("MSFT", timeframe, first, LAST)
+        assert len(stored) == len(truth) > 0
+        prices = ("open", "high", "low", "close")
+        assert [row[1:5] for row in stored] == [tuple(bar[n] for n in prices) for bar in truth]
+        # Sums of fractions depend on their order in the last digit.
+        volumes = [bar["volume"] for bar in truth]
+        assert [row[5] for row in stored] == pytest.approx(volumes, rel=1e-12)
+
+
+def test_A2_A40_interest_in_what_is_complete_asks_nothing_and_rewrites_nothing(
+    up: Any, wait_for: Callable[..., Any], module_market: Any
+) -> None:
+    versions = (
+        "select max(xmin::text::bigint), count(*) from ohlc_bars_v2 b"
+        " join symbols s on s.id = b.symbol_id where ticker = 'MSFT'"
+    )
+    before, asked = up.rows(versions), len(module_market.requests())
+    ticks = "select count(*) from user_symbol_tracking where updated_at > created_at"
+    up.track("MSFT")
+    up.track("MSFT", "chart_view")
+    wait_for(lambda: up.rows(ticks) == [(1,)], "the repeat is noted")
+    with up.connect() as connection:
+        assert connection.execute("select plan_job_runs('MSFT')").fetchone() == (0,)
+    assert up.is_complete("MSFT")
+    assert (up.rows(versions), len(module_market.requests())) == (before, asked)
+
+
+def test_B21_B54_a_watchlist_symbol_overtakes_two_hundred_searched_ones(
+    up: Any, wait_for: Callable[..., Any], module_market: Any
+) -> None:
+    module_market.reset()
+    letters = "ABCDEFGHIJKLMNOPQRST"
+    low = [f"LO{one}{two}" for one, two in itertools.product(letters, letters[:10])]
+    with up.connect() as connection:
+        connection.execute("insert into symbols (ticker) select unnest(%s::text[])", (low,))
+        connection.execute(
+            "insert into user_symbol_tracking (user_id, symbol_id, source)"
+            " select '00000000-0000-0000-0000-000000000000', id, 'recent_search' from symbols"
+            " where ticker = any(%s) order by ticker",
+            (low,),
+        )
+    wait_for(lambda: len(of_polygon(module_market)) >= 2, "low ones are asked for", 90)
+    asked = len(of_polygon(module_market))
+    up.track("NVDA")
+    wait_for(lambda: "NVDA" in of_polygon(module_market), "NVDA is asked for", 90)
+    position = of_polygon(module_market).index("NVDA")
+    assert position - asked < 2
+    # Once NVDA has what it wants, the low ones go on, the oldest first.
+    wait_for(lambda: up.is_complete("NVDA"), "NVDA is complete", 180)
+    resumed = len(of_polygon(module_market))
+    wait_for(lambda: len(of_polygon(module_market)) > resumed, "low ones go on", 90)
+    begun = [symbol for symbol in of_polygon(module_market) if symbol.startswith("LO")]
+    first_seen = list(dict.fromkeys(begun))
+    assert first_seen == sorted(first_seen) == low[: len(first_seen)]
+    assert up.rows("select count(*) from job_runs where status = 'failed'") == [(0,)]
+
+
+def test_A50_B39_never_more_symbols_at_work_than_allowed(up: Any) -> None:
+    claims = "select count(distinct claim_id) from job_runs where claim_id is not null"
+    assert up.rows(claims + " and status in ('queued', 'running')")[0][0] <= 5
+    running = "select count(distinct (symbol, first_day)) from job_runs where status = 'running'"
+    assert up.rows(running)[0][0] <= 5
+
+
+def test_B26_B56_the_operator_sees_what_is_queued_and_why(up: Any) -> None:
+    report = up.shell.run("status", "--json").json
+    assert report["platform"] == "running"
+    assert report["queue"]["queued"] > 100
+    assert report["queue"]["eta_s"] > 600
+    assert report["queue"]["failed"] == 0
+
+
+def test_B29_B57_a_disabled_symbol_leaves_the_queue(up: Any, wait_for: Callable[..., Any]) -> None:
+    assert up.shell.run("jobs", "set", "LOTJ", "--disabled").code == 0
+    waiting = "select count(*) from job_runs where symbol = 'LOTJ' and status = 'queued'"
+    wait_for(lambda: up.rows(waiting) == [(0,)], "its slices are cancelled", 30)
