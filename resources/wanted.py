@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from resources.postgres import first_line
 from resources.retries import attempts
+from swiftbolt_assets.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -118,17 +120,17 @@ def in_turn(database: Database, write: Callable[[Connection], T]) -> T:
 
     """
     for attempt in attempts(
-        _Crossed, most=_ATTEMPTS, within_s=None, first_wait_s=0.05, longest_wait_s=1.0
+        _CrossedError, most=_ATTEMPTS, within_s=None, first_wait_s=0.05, longest_wait_s=1.0
     ):
         with attempt, database.transaction() as connection:
             try:
                 return write(connection)
             except psycopg.errors.DeadlockDetected as error:
-                raise _Crossed(str(error)) from error
+                raise _CrossedError(f"database: {first_line(error)}") from error
     raise AssertionError
 
 
-class _Crossed(Exception):  # noqa: N818 - it never leaves this module
+class _CrossedError(StorageError):
     """Two transactions waited for each other."""
 
 

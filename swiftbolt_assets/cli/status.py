@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from swiftbolt_assets.cli.installation import ready
+from swiftbolt_assets.cli.tables import one_line
 from swiftbolt_assets.market.lanes import PEOPLE
 from swiftbolt_assets.market.plan import seconds_left
 from swiftbolt_assets.market.symbols import parse_symbol
@@ -192,7 +193,7 @@ def _troubles(jobs: Sequence[dict[str, Any]]) -> Iterator[str]:
         alike.setdefault(why, []).append(job)
     for (symbol, code, message), same in list(alike.items())[:_SHOWN]:
         slices = _slice(same[0]) if len(same) == 1 else f"{symbol}, {len(same)} slices"
-        yield f"{slices}: {code}: {message}"
+        yield f"{slices}: {code}: {one_line(message)}"
     if len(alike) > _SHOWN:
         yield f"… and {len(alike) - _SHOWN} other troubles; --json lists all"
 

@@ -47,6 +47,11 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], width: int) -> 
         yield _GAP.join(fitted).rstrip()
 
 
+def one_line(text: str) -> str:
+    """Return a text without what would steer the terminal or break the line."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
 def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
@@ -69,4 +74,4 @@ def _text(value: object) -> str:
         case datetime():
             return f"{value.astimezone(UTC):%Y-%m-%d %H:%M}"
         case _:
-            return " ".join(str(value).split())
+            return one_line(str(value))
