@@ -271,6 +271,14 @@ def module_market() -> Iterator[Market]:
     running.close()
 
 
+@pytest.fixture(scope="module")
+def slow_market() -> Iterator[Market]:
+    """Return a simulator for a module whose replies take half a second: a kill meets requests."""
+    running = Market(latency_seconds=0.5)
+    yield running
+    running.close()
+
+
 @pytest.fixture(name="finish", scope="session")
 def _finish() -> Callable[..., Done]:
     """Return the function that waits for a command's end."""
