@@ -136,15 +136,29 @@ class WorkQueue:
         return row[0] if row else 0
 
     def release(
-        self, claims: Collection[UUID], message: str, span: tuple[date, date] | None = None
+        self,
+        claims: Collection[UUID],
+        message: str,
+        span: tuple[date, date] | None = None,
+        *,
+        code: str | None = None,
     ) -> int:
-        """Give back what claims hold, all or of some days; return how many rows that were."""
+        """Give back what claims hold; return how many rows that were.
+
+        Args:
+            claims: whose runs are over.
+            message: why, one line.
+            span: first and last day of what is given back; None for all.
+            code: the error's, when a run failed by itself: then all its slices wait a while, and
+                have used up an attempt. None when its process died: what had begun has.
+
+        """
         if not claims:
             return 0
         with self._database.transaction() as connection:
             row = connection.execute(
-                "select release_claims(%s, %s, %s, %s)",
-                (list(claims), message, *(span or (None, None))),
+                "select release_claims(%s, %s, %s, %s, %s)",
+                (list(claims), message[:_MESSAGE_LENGTH], *(span or (None, None)), code),
             ).fetchone()
         return row[0] if row else 0
 
@@ -171,6 +185,14 @@ class WorkQueue:
                 "select requeued + failed from reset_stale_running_jobs()"
             ).fetchone()
         return row[0] if row else 0
+
+    def beat(self) -> None:
+        """Note that the platform ticks: `cron.job` shows it as active for two minutes."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "insert into heartbeats values ('orchestrator-tick', clock_timestamp())"
+                " on conflict (name) do update set beat_at = excluded.beat_at"
+            )
 
     def listen(self) -> Listener:
         """Return what hears announcements from now on; use it as a context manager.

@@ -69,6 +69,7 @@ def build_backfill_sensor(postgres: PostgresResource, rules: Rules) -> dg.Sensor
     )
     def backfill(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         storage = postgres.open()
+        storage.work.beat()
         cursor = _reap_when_due(context, storage)
         taken = _look_and_wait(storage, rules)
         if not taken.claims:
@@ -89,7 +90,8 @@ def build_backfill_sensor(postgres: PostgresResource, rules: Rules) -> dg.Sensor
 def _reap_when_due(context: dg.SensorEvaluationContext, storage: Storage) -> str:
     """Give back what lost claims hold, now and then; return the cursor: when that was."""
     now = time.time()
-    if context.cursor and now - float(context.cursor) < _REAP_EVERY_S:
+    # A machine's clock may have been set back.
+    if context.cursor and 0 <= now - float(context.cursor) < _REAP_EVERY_S:
         return context.cursor
     released = reap(context.instance, storage.work) + storage.work.reset_stale()
     if released:

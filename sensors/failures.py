@@ -1,8 +1,9 @@
 """What follows when a run dies: the slices it had begun go back to the queue at once.
 
-A run that fails by itself has said why in the queue already (`assets/bars.py`); here are those that
-were killed. What belongs here: one sensor. What does not: claims whose daemon died, too
-(`orchestration/lost_claims.py`).
+A run that a provider failed has said why in the queue already (`assets/bars.py`); here are those
+that were killed, and those that failed for another reason: they wait a while, or they would fail
+again at once, for ever. What belongs here: one sensor. What does not: claims whose daemon died,
+too (`orchestration/lost_claims.py`).
 """
 
 from __future__ import annotations
@@ -14,16 +15,18 @@ import dagster as dg
 from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from swiftbolt_assets.assets.partitions import parse_keys
+from swiftbolt_assets.errors import ProviderError
 from swiftbolt_assets.orchestration.launching import CLAIM_TAG
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
     from resources.dagster import PostgresResource
 
 _START = "dagster/asset_partition_range_start"
 _END = "dagster/asset_partition_range_end"
+_INTERRUPTED = "DagsterExecutionInterruptedError"
 
 
 def build_failure_sensor(postgres: PostgresResource) -> dg.SensorDefinition:
@@ -40,12 +43,29 @@ def build_failure_sensor(postgres: PostgresResource) -> dg.SensorDefinition:
         if given is None:
             return dg.SkipReason("Dagster starts the run again, or it was no claim's")
         claim, span = given
-        reason = context.failure_event.message or "the run failed"
-        released = postgres.open().work.release([claim], reason.splitlines()[0], span)
+        reason = reason_of_failure(context.get_step_failure_events())
+        died = context.failure_event.message or "the run failed"
+        released = postgres.open().work.release(
+            [claim],
+            reason or died.splitlines()[0],
+            span,
+            code=ProviderError.code if reason else None,
+        )
         context.log.info(f"run {context.dagster_run.run_id}: {released} slices wait again")
         return None
 
     return failed_runs
+
+
+def reason_of_failure(steps: Sequence[dg.DagsterEvent]) -> str | None:
+    """Return why a run failed by itself, None when its process was killed or told to stop."""
+    for step in steps:
+        failure = step.step_failure_data
+        if failure.user_failure_data is not None and failure.user_failure_data.description:
+            return str(failure.user_failure_data.description)
+        if failure.error is not None and failure.error.cls_name != _INTERRUPTED:
+            return " ".join(failure.error.message.split())
+    return None
 
 
 def slices_to_release(tags: Mapping[str, str]) -> tuple[UUID, tuple[date, date] | None] | None:

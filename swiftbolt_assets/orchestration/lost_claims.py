@@ -18,6 +18,7 @@ from swiftbolt_assets.orchestration.launching import CLAIM_TAG
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from uuid import UUID
 
     from dagster import DagsterInstance, DagsterRun, RunRecord
 
@@ -48,7 +49,7 @@ def reap(instance: DagsterInstance, work: WorkQueue, *, age_s: float = _RETRY_S)
     ends = {claim.claim_id: _newest(instance, claim) for claim in dead}
     now = time.time()
     lost = [c.claim_id for c in dead if _is_lost(c, ends[c.claim_id], now)]
-    cancelled = [claim_id for claim_id in lost if _was_cancelled(ends[claim_id])]
+    cancelled = [one for one in lost if _was_cancelled(instance, one, ends[one])]
     count = work.cancel(cancelled, _CANCELLED)
     return count + work.release([c for c in lost if c not in cancelled], _LOST)
 
@@ -78,5 +79,13 @@ def _is_lost(claim: OpenClaim, newest: RunRecord | None, now: float) -> bool:
     return newest.end_time is None or now - newest.end_time >= _RETRY_S
 
 
-def _was_cancelled(newest: RunRecord | None) -> bool:
-    return newest is not None and newest.dagster_run.status is DagsterRunStatus.CANCELED
+def _was_cancelled(instance: DagsterInstance, claim_id: UUID, newest: RunRecord | None) -> bool:
+    """Return whether a person ended the newest run, or the backfill before it had one."""
+    if newest is not None and newest.dagster_run.status is DagsterRunStatus.CANCELED:
+        return True
+    backfills = instance.get_backfills(
+        filters=BulkActionsFilter(
+            statuses=[BulkActionStatus.CANCELED], tags={CLAIM_TAG: str(claim_id)}
+        )
+    )
+    return bool(backfills)

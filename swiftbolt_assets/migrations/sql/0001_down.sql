@@ -11,7 +11,7 @@ begin
   end if;
 end
 $$;
-drop table symbol_plans;
+drop table symbol_plans, heartbeats;
 drop table coverage_status, job_runs, job_definitions, provider_requests, rejected_bars,
   session_coverage, splits, ohlc_bars_v2, market_sessions, installation, symbols cascade;
 do $$
@@ -27,10 +27,11 @@ begin
        'hold_symbols',
        'set_tracking_priority', 'auto_create_jobs_for_tracked_symbols', 'complete_job_definition',
        'sessions_a_request', 'plan_job_runs', 'cancel_unwanted_slices', 'mirror_slices',
-       'insert_slices', 'complete_job_run', 'announce_work', 'hand_down_priority', 'claim_symbol',
+       'insert_slices', 'complete_job_run', 'mark_plans_stale', 'requeue_failed', 'wanted_priority',
+       'first_fetched_day', 'announce_work', 'hand_down_priority', 'claim_symbol',
        'claim_queued_job', 'begin_slices', 'settle_slices', 'retry_delay', 'fail_slices',
        'release_claims', 'cancel_claims', 'restart_slices', 'reset_stale_running_jobs', 'get_job_progress',
-       'seed_intraday_backfill_job',
+       'seed_intraday_backfill_job', 'parse_timeframe',
        'get_coverage', 'get_coverage_gaps', 'job_slice_exists', 'get_symbol_timeframe_coverage',
        'get_timeframe_job_stats', 'get_user_tracked_symbols_status', 'get_chart_data_v2')
         or (n.nspname = current_schema() and p.proname like 'rate\_%')

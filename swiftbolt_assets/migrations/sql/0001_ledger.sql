@@ -84,7 +84,7 @@ create table job_runs (
   slice_to timestamptz,
   status text not null default 'queued'
     check (status in ('queued', 'running', 'success', 'failed', 'cancelled')),
-  progress_percent numeric not null default 0,
+  progress_percent double precision not null default 0,
   rows_written integer not null default 0,
   provider text,
   attempt integer not null default 1,

@@ -56,7 +56,13 @@ begin
       select 1::bigint as jobid, '* * * * *'::text as schedule,
         'the platform''s daemon ticks by itself'::text as command,
         'localhost'::text as nodename, 0 as nodeport, current_database()::text as database,
-        current_user::text as username, true as active, 'orchestrator-tick'::text as jobname;
+        current_user::text as username,
+        -- As the platform's last tick says.
+        exists (
+          select from heartbeats
+           where name = 'orchestrator-tick' and beat_at > clock_timestamp() - interval '2 minutes'
+        ) as active,
+        'orchestrator-tick'::text as jobname;
     create view cron.job_run_details as
       select 1::bigint as jobid, row_number() over (order by r.updated_at)::bigint as runid,
         case r.status when 'success' then 'succeeded' else r.status end as status,
@@ -75,11 +81,12 @@ begin
     'plan_job_runs(text, integer)', 'cancel_unwanted_slices(text[])', 'mirror_slices(text[])',
     'insert_slices(text[], date)', 'claim_symbol(uuid, integer)', 'claim_queued_job()',
     'begin_slices(text, date, date)', 'settle_slices(uuid, date, date, text)',
-    'fail_slices(text, text, text, boolean, integer)', 'release_claims(uuid[], text, date, date, integer)',
+    'fail_slices(text, text, text, boolean, integer)', 'release_claims(uuid[], text, date, date, text, integer)',
     'cancel_claims(uuid[], text)', 'restart_slices(text)', 'reset_stale_running_jobs(integer, integer)',
     'seed_intraday_backfill_job(text, text, integer, integer)',
     'auto_create_jobs_for_tracked_symbols()', 'set_tracking_priority()', 'complete_job_definition()',
-    'complete_job_run()', 'hand_down_priority()', 'announce_work()'
+    'complete_job_run()', 'hand_down_priority()', 'announce_work()', 'mark_plans_stale()',
+    'requeue_failed(text, boolean)', 'wanted_priority(text, integer)'
   ] loop
     execute format('revoke all on function %s from public, anon, authenticated, service_role', f);
   end loop;

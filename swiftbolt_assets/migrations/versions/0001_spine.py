@@ -30,4 +30,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop everything but roles and the auth schema, which may be somebody else's."""
-    run_sql("0001_reading_down.sql", "0001_down.sql")
+    run_sql("0001_down.sql")
