@@ -57,7 +57,9 @@ def test_the_first_fill_is_one_json_object_with_exact_counts(filled: Any) -> Non
 
 
 def test_nothing_but_canonical_symbols_is_stored(filled: Any) -> None:
-    assert filled.sql("select ticker from symbols order by 1") == [("AAPL",), ("BRK.B",)]
+    stored = "select ticker from symbols s where exists (select from session_coverage c"
+    assert filled.sql(f"{stored} where c.symbol_id = s.id) order by 1") == [("AAPL",), ("BRK.B",)]
+    assert filled.sql("select count(*) from symbols where ticker <> upper(ticker)") == [(0,)]
 
 
 def test_a_second_fill_asks_history_nothing_and_says_so(filled: Any, module_market: Any) -> None:
@@ -149,10 +151,10 @@ def test_coverage_tells_what_is_stored_and_what_is_not(filled: Any) -> None:
 
 
 def test_coverage_of_an_unknown_symbol_says_what_to_run(filled: Any) -> None:
-    done = filled.run("coverage", "TSLA", "--json")
+    done = filled.run("coverage", "UBER", "--json")
     assert done.code == 1
-    assert done.one_line() == "TSLA: nothing is stored; run swiftbolt backfill TSLA"
-    assert filled.sql("select count(*) from symbols where ticker = 'TSLA'") == [(0,)]
+    assert done.one_line() == "UBER: nothing is stored; run swiftbolt backfill UBER"
+    assert filled.sql("select count(*) from symbols where ticker = 'UBER'") == [(0,)]
 
 
 def test_status_tells_budget_platform_and_symbols(filled: Any) -> None:
