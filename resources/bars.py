@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -22,7 +23,7 @@ import psycopg
 from resources.bar_rows import COLUMNS, VALUES, BarRows, encode
 from resources.postgres import first_line
 from resources.session_rows import write_coverage, write_rejects
-from resources.sessions_write import Written
+from resources.sessions_write import Replaced, Written
 from swiftbolt_assets.errors import StorageError
 from swiftbolt_assets.market.bars import BAR_SCHEMA, empty_bars
 from swiftbolt_assets.market.coverage import Reason, State
@@ -65,7 +66,9 @@ class BarStore:
                 (str(write.symbol_id),),
             )
             self._ensure_months(connection, write)
-            written = _write_bars(connection, write)
+            written, any_of_tradier = _write_bars(connection, write)
+            if write.provider == "polygon" and any_of_tradier:
+                written = replace(written, replaced=_replace_live(connection, write))
             write_coverage(connection, write)
             write_rejects(connection, write)
         return written
@@ -135,7 +138,8 @@ class BarStore:
         self.close()
 
 
-def _write_bars(connection: Connection, write: SessionsWrite) -> Written:
+def _write_bars(connection: Connection, write: SessionsWrite) -> tuple[Written, bool]:
+    """Write the bars; return what that did, and whether the range has live bars."""
     bounds = {
         "symbol": write.symbol_id,
         "provider": write.provider,
@@ -144,20 +148,18 @@ def _write_bars(connection: Connection, write: SessionsWrite) -> Written:
     }
     standing = connection.execute(_STANDING, bounds).fetchone()
     now, any_own, any_of_tradier = standing or (None, True, True)
-    if write.provider == "polygon" and any_of_tradier:
-        _delete_replaced(connection, write)
     rows = sum(bars.height for bars in write.bars.values())
     if not rows:
-        return Written(0, 0, 0)
+        return Written(0, 0, 0), any_of_tradier
     block = encode(_groups(write, now))
     if not any_own:
         _copy(connection, "ohlc_bars_v2", block)
-        return Written(rows, 0, 0)
+        return Written(rows, 0, 0), any_of_tradier
     _copy(connection, "staged_bars", block)
     matched, changed = connection.execute(_COMPARE, bounds).fetchone() or (0, 0)
     if matched < rows or changed:
         connection.execute(_MERGE, bounds)
-    return Written(rows - matched, changed, matched - changed)
+    return Written(rows - matched, changed, matched - changed), any_of_tradier
 
 
 def _groups(write: SessionsWrite, now: datetime) -> Iterator[BarRows]:
@@ -194,8 +196,8 @@ def _copy(connection: Connection, table: str, block: bytes) -> None:
         copy.write(block)
 
 
-def _delete_replaced(connection: Connection, write: SessionsWrite) -> None:
-    """Delete Tradier's rows of the sessions that Polygon's answer settles.
+def _replace_live(connection: Connection, write: SessionsWrite) -> list[Replaced]:
+    """Compare Tradier's rows with those of Polygon's answer that settles them, and delete them.
 
     Where Polygon cannot be asked, has nothing or sent nothing usable, they are all there is.
     """
@@ -204,13 +206,14 @@ def _delete_replaced(connection: Connection, write: SessionsWrite) -> None:
         for row in write.coverage
         if row.state is State.FINAL and row.reason not in _UNREPLACED
     ]
-    if days:
-        connection.execute(
-            "delete from ohlc_bars_v2 b using market_sessions s where s.day = any(%s)"
-            " and b.ts >= %s and b.ts < %s and b.ts >= s.opens and b.ts < s.closes"
-            " and b.symbol_id = %s and b.provider = 'tradier'",
-            (days, write.opens, write.closes, write.symbol_id),
-        )
+    if not days:
+        return []
+    rows = connection.execute(
+        "select day, live_bars, history_bars, differing, max_price_difference,"
+        " max_volume_difference from replace_live_bars(%s, %s, %s, %s)",
+        (write.symbol_id, days, write.opens, write.closes),
+    ).fetchall()
+    return [Replaced(*row) for row in rows]
 
 
 _PREPARATION = (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
+    from datetime import date, datetime
     from uuid import UUID
 
     import polars as pl
@@ -49,6 +49,28 @@ class SessionsWrite:
 
 
 @dataclass(frozen=True)
+class Replaced:
+    """What replacing a session's live bars by history showed, in 15-minute bars.
+
+    Attributes:
+        day: the session's New York date.
+        live_bars: that the live provider had delivered.
+        history_bars: that replaced them.
+        differing: whose prices or volume differ, or that one of the two lacks.
+        max_price_difference: dollars, of any of the four prices.
+        max_volume_difference: shares.
+
+    """
+
+    day: date
+    live_bars: int
+    history_bars: int
+    differing: int
+    max_price_difference: float
+    max_volume_difference: float
+
+
+@dataclass(frozen=True)
 class Written:
     """How many bar rows a transaction touched.
 
@@ -56,9 +78,11 @@ class Written:
         inserted: new rows.
         updated: rows whose values differed.
         unchanged: rows that stood already.
+        replaced: sessions whose live bars gave way to history.
 
     """
 
     inserted: int
     updated: int
     unchanged: int
+    replaced: Sequence[Replaced] = ()

@@ -11,7 +11,7 @@ touches (`resources/`), and how Dagster hears of it (`bars.py`). No Dagster here
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,7 @@ from swiftbolt_assets.market.by_session import (
     starts_by_day,
 )
 from swiftbolt_assets.market.coverage import Evidence, SessionCoverage, State, beyond_plan, judge
+from swiftbolt_assets.market.finalization import REACH, sessions_to_revise
 from swiftbolt_assets.market.plan import plan_edge
 from swiftbolt_assets.market.resample import resample
 from swiftbolt_assets.market.sessions import xnys
@@ -126,10 +127,11 @@ class Filler:
         """
         if not sessions:
             return
-        ledger = self._ledger.coverage(target.symbol_id, sessions[0].day, sessions[-1].day)
-        course = Course(
-            (s for s in sessions if force or not _settled(ledger.get(s.day))), today=today
-        )
+        since = min(sessions[0].day, today - REACH)
+        ledger = self._ledger.coverage(target.symbol_id, since, sessions[-1].day)
+        wanted = [s for s in sessions if force or not _settled(ledger.get(s.day))]
+        revised = sessions_to_revise(wanted, ledger, xnys(), today=today)
+        course = Course((*revised, *wanted), today=today)
         while not course.is_finished:
             empty = self._empty_days(target, today) if course.repeats else frozenset()
             question = course.next_question(empty)
@@ -150,7 +152,9 @@ class Filler:
             except RetryableError as error:
                 course.failed(question, error)
             else:
-                filled = self._store_answer(target, question, ledger, answer, started)
+                filled = self._store_answer(
+                    target, question, ledger, answer, started=started, force=force
+                )
                 reached = {row.day for row in filled.coverage}
                 course.ask_again(s for s in question.asked if not _settled(ledger.get(s.day)))
                 yield filled
@@ -179,7 +183,9 @@ class Filler:
         question: Question,
         ledger: dict[date, SessionCoverage],
         answer: Answer,
+        *,
         started: float,
+        force: bool,
     ) -> Filled:
         verdict = validate(
             answer.bars, midnight(answer.first), midnight(answer.last + timedelta(days=1))
@@ -193,6 +199,12 @@ class Filler:
             judge(session, starts[session.day], evidence, ledger.get(session.day))
             for session in reversed(reached)
         )
+        if not force:
+            # What was settled and is only looked at again stays settled.
+            coverage = tuple(
+                replace(row, state=State.FINAL) if _settled(ledger.get(row.day)) else row
+                for row in coverage
+            )
         ledger |= {row.day: row for row in coverage}
         bars = {Timeframe.M15: fresh} | {
             timeframe: resample(m15, reached, timeframe) for timeframe in target.derived

@@ -7,6 +7,7 @@ not: the steps themselves (`filling.py`, `today.py`, `rebuilding.py`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from swiftbolt_assets.assets.filling import Filler
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from dagster._core.definitions.metadata import RawMetadataValue
 
     from resources.dagster import PolygonResource, Storage, TradierResource
+    from resources.sessions_write import Replaced
     from swiftbolt_assets.assets.filling import Filled, Target
     from swiftbolt_assets.market.coverage import SessionCoverage
     from swiftbolt_assets.market.sessions import Session
@@ -108,9 +110,16 @@ class SymbolRun:
             self._log(filled)
             cost = cost.plus(filled)
             # What must be asked again is not done, and is reported once it is.
-            coverage = {row.day: row for row in filled.coverage if row.state is State.FINAL}
+            # Sessions that were only looked at once more are no partitions of this run.
+            coverage = {
+                row.day: row
+                for row in filled.coverage
+                if row.state is State.FINAL and row.day in by_day
+            }
             if coverage:
-                self._report([by_day[day] for day in coverage], _rows(filled), coverage, cost)
+                sessions = [by_day[day] for day in coverage]
+                replaced = {row.day: row for row in filled.written.replaced}
+                self._report(sessions, _rows(filled), coverage, cost, replaced)
                 cost = Cost()
 
     def _refresh(self, session: Session) -> None:
@@ -136,13 +145,15 @@ class SymbolRun:
         rows: Rows,
         coverage: Mapping[date, SessionCoverage],
         cost: Cost | None = None,
+        replaced: Mapping[date, Replaced] = MappingProxyType({}),
     ) -> None:
         share = (cost or Cost()).share(len(sessions))
         for timeframe in Timeframe:
             reports = [
                 (
                     str(BarKey(session.day, self.target.symbol)),
-                    _metadata(session, timeframe, rows, coverage.get(session.day), share),
+                    _metadata(session, timeframe, rows, coverage.get(session.day), share)
+                    | _comparison(replaced.get(session.day)),
                 )
                 for session in sessions
             ]
@@ -215,3 +226,15 @@ def _metadata(
         if row.reason or reasons:
             metadata["reason"] = str(row.reason) if row.reason else ", ".join(reasons)
     return metadata
+
+
+def _comparison(replaced: Replaced | None) -> dict[str, RawMetadataValue]:
+    """Return what replacing a session's live bars showed; nothing where there were none."""
+    if replaced is None:
+        return {}
+    return {
+        "live_bars": replaced.live_bars,
+        "differing_bars": replaced.differing,
+        "max_price_difference": replaced.max_price_difference,
+        "max_volume_difference": replaced.max_volume_difference,
+    }

@@ -1,1 +1,2 @@
-select 1;
+drop function replace_live_bars(uuid, date[], timestamptz, timestamptz);
+drop table finalizations;

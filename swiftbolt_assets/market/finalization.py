@@ -1,0 +1,48 @@
+"""Which sessions are asked for again when a day becomes history: the last two before it.
+
+A provider corrects bars for a day or two. The request for yesterday has room for the sessions
+before it, so looking again costs nothing. What belongs here: the choice. What does not: asking and
+storing (`swiftbolt_assets/assets/filling.py`).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from swiftbolt_assets.market.coverage import State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date
+
+    from swiftbolt_assets.market.coverage import SessionCoverage
+    from swiftbolt_assets.market.sessions import Calendar, Session
+
+#: Sessions before the newest one that are looked at once more.
+LOOKED_AT_AGAIN = 2
+#: So many calendar days hold at least that many sessions, holidays included.
+REACH = timedelta(days=14)
+
+
+def sessions_to_revise(
+    unsettled: Sequence[Session],
+    known: Mapping[date, SessionCoverage],
+    calendar: Calendar,
+    *,
+    today: date,
+) -> list[Session]:
+    """Return the settled sessions that are asked for with yesterday's, ascending; none without it.
+
+    Args:
+        unsettled: what is to be asked for, ascending.
+        known: the ledger's rows by date, of the last `REACH` at least.
+        calendar: the exchange's sessions.
+        today: the current New York date.
+
+    """
+    past = calendar.between(today - REACH, today - timedelta(days=1))
+    if not (past and unsettled and unsettled[-1].day == past[-1].day):
+        return []
+    before = past[-1 - LOOKED_AT_AGAIN : -1]
+    return [s for s in before if s.day in known and known[s.day].state is State.FINAL]
