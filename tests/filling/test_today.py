@@ -186,3 +186,81 @@ def test_history_without_a_day_that_was_seen_live_is_not_believed(clocks: Clocks
     clocks.simulator.faults(kinds=["empty"], times=2, provider="polygon")
     later.fill(TODAY, TODAY)
     later.assert_exact(TODAY, TODAY)
+
+
+def test_what_replacing_live_bars_showed_is_kept(clocks: Clocks) -> None:
+    one = clocks.desk()
+    clocks.refresh(one)
+    with one.database.transaction() as connection:
+        connection.execute(
+            "update ohlc_bars_v2 set high = high + 2.5, volume = volume + 1000"
+            " where timeframe = 'm15' and ts = %s",
+            (SESSION.opens,),
+        )
+        before = connection.execute(
+            "select high, volume from ohlc_bars_v2 where timeframe = 'm15' and ts = %s",
+            (SESSION.opens,),
+        ).fetchone()
+    clocks.now = new_york(0, 30, date(2026, 11, 21))
+    later = clocks.desk()
+    later.today = date(2026, 11, 21)
+    (filled,) = later.fill(TODAY, TODAY)
+    (kept,) = filled.written.replaced
+    assert (kept.day, kept.live_bars, kept.history_bars) == (TODAY, 23, 26)
+    # The changed one, the one that was still forming, and three that had not begun.
+    assert kept.differing >= 5
+    history = later.bars("m15", TODAY, TODAY).row(0, named=True)
+    assert before is not None
+    assert kept.max_price_difference >= before[0] - history["high"] > 2
+    assert kept.max_volume_difference >= 900
+    with later.database.transaction() as connection:
+        rows = connection.execute(
+            "select day, live_bars, history_bars, differing from finalizations"
+        ).fetchall()
+    assert rows == [(TODAY, 23, 26, kept.differing)]
+
+
+def test_a_late_correction_changes_its_bar_and_the_two_above_it_for_no_request(
+    clocks: Clocks,
+) -> None:
+    clocks.now = new_york(0, 30, date(2026, 11, 21))
+    one = clocks.desk()
+    one.today = date(2026, 11, 21)
+    before, last = date(2026, 11, 17), date(2026, 11, 19)
+    one.fill(before, last)
+    with one.database.transaction() as connection:
+        # As if the provider had said so then and corrected it since: the day's highest price.
+        connection.execute(
+            "update ohlc_bars_v2 set high = high + 50 where (timeframe, ts) in (select timeframe,"
+            " min(ts) from ohlc_bars_v2 where ts >= '2026-11-18 14:00+00' group by 1)"
+        )
+    clocks.simulator.forget_requests()
+    (filled,) = one.fill(TODAY, TODAY)
+    assert len(clocks.simulator.requests()) == 1
+    assert (filled.written.inserted, filled.written.updated) == (26 + 7 + 2, 3)
+    one.assert_exact(before, TODAY)
+    assert {row.state for row in one.coverage(before, TODAY).values()} == {State.FINAL}
+
+
+def test_a_session_that_is_looked_at_again_stays_settled_whatever_the_answer_lacks(
+    clocks: Clocks,
+) -> None:
+    clocks.now = new_york(0, 30, date(2026, 11, 21))
+    one = clocks.desk()
+    one.today = date(2026, 11, 21)
+    before = date(2026, 11, 18)
+    one.fill(before, date(2026, 11, 19))
+    clocks.simulator.faults(kinds=["negative"], times=1, provider="polygon")
+    one.fill(TODAY, TODAY)
+    one.assert_exact(before, TODAY)
+    assert {row.state for row in one.coverage(before, TODAY).values()} == {State.FINAL}
+
+
+def test_an_older_gap_is_filled_without_looking_again(clocks: Clocks) -> None:
+    clocks.now = new_york(0, 30, date(2026, 11, 21))
+    one = clocks.desk()
+    one.today = date(2026, 11, 21)
+    one.fill(date(2026, 11, 16), date(2026, 11, 17))
+    one.fill(TODAY, TODAY)
+    (filled,) = one.fill(date(2026, 11, 18), date(2026, 11, 18))
+    assert [row.day for row in filled.coverage] == [date(2026, 11, 18)]
