@@ -1,0 +1,147 @@
+"""When each symbol's bars of today were last refreshed.
+
+What belongs here: the statements about table `live_refreshes`. What does not: who is due
+(`swiftbolt_assets/market/live.py`), the bars (`bars.py`) and the ledger (`session_rows.py`).
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from swiftbolt_assets.market.live import ON_SCREEN, Watched
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from datetime import datetime
+
+    from resources.postgres import Database
+    from swiftbolt_assets.market.sessions import Session
+
+#: A symbol that fails is left alone for so long, doubled with each failure.
+_FIRST_WAIT_S = 60.0
+_LONGEST_WAIT_S = 900.0
+_MESSAGE_LENGTH = 300
+
+
+@dataclass(frozen=True, slots=True)
+class TodaysBars:
+    """What is stored of today.
+
+    Attributes:
+        bars: 15-minute bars, the forming one included.
+        closed: how many of them have closed.
+        newest: start of the newest closed one, None without any.
+
+    """
+
+    bars: int = 0
+    closed: int = 0
+    newest: datetime | None = None
+
+
+class LiveBook:
+    """Reads and records refreshes; each call is one short transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def watched(self, *, least_priority: int = 0) -> list[Watched]:
+        """Return the symbols that people want, by name.
+
+        Args:
+            least_priority: symbols that are wanted less are left out.
+
+        """
+        return self._read(_WATCHED + _WANTED, {"least": least_priority})
+
+    def of_symbols(self, tickers: Collection[str]) -> list[Watched]:
+        """Return known symbols, wanted or not, by name."""
+        return self._read(_WATCHED + _NAMED, {"tickers": list(tickers)})
+
+    def refreshed(self, symbol_id: UUID, at: datetime, closed_through: datetime) -> None:
+        """Note an answer that was asked for at a market instant and is stored."""
+        with self._database.transaction() as connection:
+            connection.execute(_REFRESHED, (symbol_id, at, closed_through))
+
+    def failed(self, symbol_id: UUID, message: str) -> None:
+        """Note a failure; the symbol is left alone for a while."""
+        values = (_FIRST_WAIT_S, _LONGEST_WAIT_S)
+        short = " ".join(message.split())[:_MESSAGE_LENGTH]
+        with self._database.transaction() as connection:
+            connection.execute(_FAILED, (symbol_id, short, values[0], *values))
+
+    def reported(self, through: dict[UUID, datetime]) -> None:
+        """Note how far the catalogue has been told of each symbol."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "update live_refreshes l set reported_through = n.through"
+                " from unnest(%s::uuid[], %s::timestamptz[]) as n (id, through)"
+                " where l.symbol_id = n.id",
+                (list(through), list(through.values())),
+            )
+
+    def stored(self, symbol_ids: Sequence[UUID], session: Session) -> dict[UUID, TodaysBars]:
+        """Return what is stored of a session from the live provider."""
+        with self._database.transaction() as connection:
+            rows = connection.execute(
+                _STORED, (list(symbol_ids), session.opens, session.closes)
+            ).fetchall()
+        return {UUID(str(row[0])): TodaysBars(*row[1:]) for row in rows}
+
+    @contextmanager
+    def turn(self) -> Iterator[bool]:
+        """Yield whether nobody else serves the due symbols; a killed holder lets go."""
+        with self._database.connect() as connection:
+            row = connection.execute(
+                "select pg_try_advisory_lock(hashtextextended('swiftbolt live', 0))"
+            ).fetchone()
+            yield bool(row and row[0])
+
+    def _read(self, statement: str, values: dict[str, object]) -> list[Watched]:
+        with self._database.transaction() as connection:
+            rows = connection.execute(
+                statement, {"on_screen": ON_SCREEN.total_seconds(), **values}
+            ).fetchall()
+        return [Watched(str(row[0]), UUID(str(row[1])), *row[2:]) for row in rows]
+
+
+# A chart's interest is touched whenever it is tracked again.
+_WATCHED = """
+select s.ticker, s.id, coalesce(w.priority, 0),
+  exists (
+    select from user_symbol_tracking t
+     where t.symbol_id = s.id and t.source = 'chart_view'
+       and t.updated_at > clock_timestamp() - make_interval(secs => %(on_screen)s)),
+  l.refreshed_at, l.reported_through, coalesce(l.retry_at <= clock_timestamp(), true)
+from symbols s
+left join wanted_symbols w on w.symbol = s.ticker
+left join live_refreshes l on l.symbol_id = s.id
+"""
+_WANTED = "where w.priority >= %(least)s order by s.ticker"
+_NAMED = "where s.ticker = any(%(tickers)s) order by s.ticker"
+
+_REFRESHED = """
+insert into live_refreshes (symbol_id, refreshed_at, closed_through) values (%s, %s, %s)
+on conflict (symbol_id) do update set
+  refreshed_at = excluded.refreshed_at, closed_through = excluded.closed_through,
+  failures = 0, error = null, retry_at = null
+"""
+_FAILED = """
+insert into live_refreshes as l (symbol_id, failures, error, retry_at)
+values (%s, 1, %s, clock_timestamp() + make_interval(secs => %s))
+on conflict (symbol_id) do update set
+  failures = l.failures + 1, error = excluded.error,
+  retry_at = clock_timestamp()
+    + make_interval(secs => least(%s * 2 ^ least(l.failures, 20), %s))
+"""
+_STORED = """
+select symbol_id, count(*), count(*) filter (where data_status = 'live'),
+  max(ts) filter (where data_status = 'live')
+from ohlc_bars_v2
+where symbol_id = any(%s) and timeframe = 'm15' and ts >= %s and ts < %s
+  and provider = 'tradier' and not is_forecast
+group by symbol_id
+"""
