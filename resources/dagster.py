@@ -77,16 +77,18 @@ def open_database(settings: Settings) -> Database:
     return Database(url, settings.clock.offset)
 
 
+def open_storage(database: Database, clock: Clock) -> Storage:
+    """Return the storage on a database; connections are made when they are first needed."""
+    return Storage(database, BarStore(database), Ledger(database), WorkQueue(database), clock)
+
+
 class PostgresResource(dg.ConfigurableResource[Storage]):
     """The bars' Postgres: `SWIFTBOLT_DATABASE_URL`, or the embedded server."""
 
     def open(self) -> Storage:
         """Return the storage; connections are made when they are first needed."""
         settings = read_settings()
-        database = open_database(settings)
-        return Storage(
-            database, BarStore(database), Ledger(database), WorkQueue(database), settings.clock
-        )
+        return open_storage(open_database(settings), settings.clock)
 
 
 def _transport(
@@ -153,10 +155,28 @@ class TradierResource(dg.ConfigurableResource[None]):
     base_url: str | None
     requests_per_minute: int
 
-    def open(self, storage: Storage, *, probe: bool = False) -> BarProvider | None:
-        """Return the client, or None when only Polygon has a key: today is off then."""
+    def is_off(self) -> bool:
+        """Return whether only Polygon has a key: today is off then."""
         settings = read_settings()
-        if settings.tradier_token is None and not settings.simulated:
+        return settings.tradier_token is None and not settings.simulated
+
+    def budget(self, storage: Storage) -> int | None:
+        """Return the requests a minute, as Tradier's last reply named them; None without a limit.
+
+        Raises:
+            StorageError: the database does not answer.
+
+        """
+        budget = limiter(storage.database.connect, "tradier", self.requests_per_minute)
+        try:
+            return budget.state().per_window or None
+        finally:
+            budget.close()
+
+    def open(self, storage: Storage, *, probe: bool = False) -> BarProvider | None:
+        """Return the client, or None when today is off."""
+        settings = read_settings()
+        if self.is_off():
             return None
         key = Secret(settings.tradier_token or SIMULATOR_KEY, "TRADIER_TOKEN")
         transport = _transport(

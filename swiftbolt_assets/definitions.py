@@ -11,8 +11,12 @@ import dagster as dg
 from resources.dagster import PolygonResource, PostgresResource, TradierResource
 from sensors.backfill import Rules, build_backfill_sensor
 from sensors.failures import build_failure_sensor
+from sensors.schedules import build_live_schedule
 from sensors.symbols import build_symbols_sensor
 from swiftbolt_assets.assets.bars import build_bar_assets
+from swiftbolt_assets.assets.freshness import build_fresh_check
+from swiftbolt_assets.assets.live import build_live_job
+from swiftbolt_assets.market.lanes import PEOPLE
 from swiftbolt_assets.market.timeframes import Timeframe
 from swiftbolt_assets.orchestration.forked_runs import fork_runs
 from swiftbolt_assets.orchestration.simulated import SimulatedPolygon, SimulatedTradier
@@ -24,43 +28,49 @@ FILL_BARS = "fill_bars"
 
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Return the code location for some settings."""
-    derived = [
-        timeframe
-        for timeframe, wanted in (
-            (Timeframe.H1, settings.resample_h1),
-            (Timeframe.H4, settings.resample_h4),
-        )
-        if wanted
-    ]
+    derived = derived_timeframes(settings)
     polygon = (
         PolygonResource if settings.polygon_url or not settings.simulated else SimulatedPolygon
     )
-    tradier = (
-        TradierResource if settings.tradier_url or not settings.simulated else SimulatedTradier
-    )
+    tradier = tradier_resource(settings)
     bars = build_bar_assets(settings.first_date, derived)
     postgres = PostgresResource()
     rules = Rules(settings.first_date, settings.max_concurrent_jobs, settings.background)
+    least = 0 if settings.background else PEOPLE
+    live = build_live_job(derived, least)
     return dg.Definitions(
         assets=[bars],
+        asset_checks=[build_fresh_check(least)],
+        schedules=[build_live_schedule(postgres, tradier, live, least_priority=least)],
         sensors=[
             build_backfill_sensor(postgres, rules),
             build_failure_sensor(postgres),
             build_symbols_sensor(postgres),
         ],
-        jobs=[dg.define_asset_job(FILL_BARS, selection=dg.AssetSelection.assets(bars))],
+        jobs=[dg.define_asset_job(FILL_BARS, selection=dg.AssetSelection.assets(bars)), live],
         resources={
             "postgres": postgres,
             "polygon": polygon(
                 base_url=settings.polygon_url, requests_per_minute=settings.polygon_per_minute
             ),
-            "tradier": tradier(
-                base_url=settings.tradier_url, requests_per_minute=settings.tradier_per_minute
-            ),
+            "tradier": tradier,
         },
         # One process a run: a step of its own would import everything again, 1-2 s of CPU.
         executor=dg.in_process_executor,
     )
+
+
+def derived_timeframes(settings: Settings) -> list[Timeframe]:
+    """Return the timeframes that are derived from the 15-minute bars."""
+    wanted = {Timeframe.H1: settings.resample_h1, Timeframe.H4: settings.resample_h4}
+    return [timeframe for timeframe, is_wanted in wanted.items() if is_wanted]
+
+
+def tradier_resource(settings: Settings) -> TradierResource:
+    """Return where today's bars come from: Tradier, or a simulator without any key."""
+    plays = settings.simulated and not settings.tradier_url
+    kind = SimulatedTradier if plays else TradierResource
+    return kind(base_url=settings.tradier_url, requests_per_minute=settings.tradier_per_minute)
 
 
 @dg.definitions

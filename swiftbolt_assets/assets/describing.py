@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import dagster as dg
 
+from swiftbolt_assets.assets.freshness import POLICY
+
 GROUP = "bars"
 
 _COLUMNS = dg.TableSchema(
@@ -40,6 +42,7 @@ def _spec(name: str, text: str, deps: list[str], kinds: set[str]) -> dg.AssetSpe
         description=f"{text} {_REPORTED}",
         owners=["team:market-data"],
         kinds=kinds,
+        freshness_policy=POLICY,
         metadata={
             "dagster/column_schema": _COLUMNS,
             "dagster/table_name": "public.ohlc_bars_v2",

@@ -27,7 +27,7 @@ EVENT_BATCH_SIZE = 500
 
 
 def report_sessions(
-    context: dg.AssetExecutionContext,
+    context: dg.AssetExecutionContext | dg.OpExecutionContext,
     asset: str,
     sessions: Sequence[tuple[str, Mapping[str, RawMetadataValue]]],
 ) -> None:

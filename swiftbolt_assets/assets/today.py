@@ -9,6 +9,7 @@ What belongs here: one refresh of one symbol. What does not: when to refresh (th
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -50,7 +51,9 @@ def refresh_today(
     answer = provider.fetch(target.symbol, session.day, session.day, priority=target.priority)
     # The closing auction's print comes as a bar that starts at the close: true, but no regular bar.
     delivered = answer.bars.filter(pl.col("ts").ne_missing(session.closes))
-    verdict = validate(delivered, session.opens, min(session.closes, now))
+    # A request may have waited for its slot: what began meanwhile is no bar of the future.
+    answered = now + timedelta(seconds=time.monotonic() - started)
+    verdict = validate(delivered, session.opens, min(session.closes, answered))
     stored = store.read(
         target.symbol_id,
         Timeframe.M15,

@@ -47,10 +47,12 @@ storage:
       postgres_url: {{env: {url}}}
 concurrency:
   runs:
-    max_concurrent_runs: {runs}
+    # One more than fills may take: today's bars never wait for history.
+    max_concurrent_runs: {all_runs}
     # What nobody waits for leaves slots to what is looked at now.
     tag_concurrency_limits:
     - {{key: swiftbolt/lane, value: bulk, limit: {bulk}}}
+    - {{key: swiftbolt/fill, value: "true", limit: {runs}}}
 run_queue:
   dequeue_interval_seconds: 1
   # A code location that is being started again is waited for.
@@ -67,12 +69,14 @@ run_retries:
   max_retries: 2
   retry_on_asset_or_op_failure: false
 retention:
-  schedule: {{purge_after_days: 30}}
+  # A schedule that ticks every minute mostly has nothing to do.
+  schedule: {{purge_after_days: {{skipped: 1, failure: 30, success: 7, started: 7}}}}
   sensor: {{purge_after_days: {{skipped: 1, failure: 30, success: 7, started: 7}}}}
 # Local capture starts four helper processes a run; what matters is in the structured log.
 compute_logs:
   module: dagster._core.storage.noop_compute_log_manager
   class: NoOpComputeLogManager
+freshness: {{enabled: true}}
 telemetry: {{enabled: false}}
 nux: {{enabled: false}}
 """
@@ -125,6 +129,7 @@ def prepare_dagster(settings: Settings, database: Database) -> None:
     text = _DAGSTER_YAML.format(
         url=DAGSTER_URL,
         runs=settings.max_concurrent_jobs,
+        all_runs=settings.max_concurrent_jobs + 1,
         bulk=shared_slots(settings.max_concurrent_jobs),
     )
     target = home / "dagster.yaml"

@@ -51,6 +51,7 @@ LOCATION = "swiftbolt"
 CLAIM_TAG = "swiftbolt/claim"
 #: What the limits on Dagster's runs go by (`instance.py`).
 LANE_TAG = "swiftbolt/lane"
+FILL_TAG = "swiftbolt/fill"
 #: So many slices go first as one plain run: what a minute's smallest budget carries. A backfill
 #: waits up to 30 s for the daemon, a plain run one second.
 _FIRST_SLICES = 5
@@ -101,6 +102,7 @@ class RunSpec:
             "dagster/asset_partition_range_start": str(BarKey(self.first, self.symbol)),
             "dagster/asset_partition_range_end": str(BarKey(self.last, self.symbol)),
             PRIORITY_TAG: str(self.priority),
+            FILL_TAG: "true",
             "symbol": self.symbol,
         }
         wanted = {FORCE_TAG: self.force, PROBE_TAG: self.probe}
@@ -142,6 +144,7 @@ def requests_for(claim: Claim, partitions: MultiPartitionsDefinition) -> list[Ru
                     "symbol": claim.symbol,
                     CLAIM_TAG: str(claim.claim_id),
                     LANE_TAG: "bulk",
+                    FILL_TAG: "true",
                 },
             )
         )

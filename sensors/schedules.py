@@ -1,0 +1,93 @@
+"""When today's bars are refreshed: a look every minute, one run for all symbols that are due.
+
+The cron ticks by the wall clock; the body goes by the market clock, which a setting may move. What
+belongs here: the tick, which ends in one run or one sentence. What does not: who is due
+(`market/live.py`), the run (`assets/live.py`).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from resources.live import LiveBook
+from resources.provider_health import ProviderHealth
+from swiftbolt_assets.assets.bars import PRIORITY_TAG
+from swiftbolt_assets.assets.live import REFRESH_TODAY
+from swiftbolt_assets.market.live import age, closed_hours, due
+from swiftbolt_assets.market.sessions import xnys
+
+if TYPE_CHECKING:
+    from resources.dagster import PostgresResource, Storage, TradierResource
+
+#: Before every other run that waits for a slot.
+_PRIORITY = 1_000_000
+#: A run that is older was lost; the next one starts without it.
+_LONGEST_RUN = timedelta(minutes=5)
+_UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+
+
+def build_live_schedule(
+    postgres: PostgresResource,
+    tradier: TradierResource,
+    job: dg.JobDefinition,
+    *,
+    least_priority: int,
+) -> dg.ScheduleDefinition:
+    """Return the schedule that keeps today's bars fresh."""
+
+    @dg.schedule(
+        name="live",
+        job=job,
+        cron_schedule="* * * * *",
+        execution_timezone="America/New_York",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Refreshes today's bars in session hours, and once after the close.",
+    )
+    def live(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        if tradier.is_off():
+            return dg.SkipReason("TRADIER_TOKEN is unset: today's bars are off")
+        reason = reason_to_wait(postgres.open(), least_priority)
+        if reason is not None:
+            return dg.SkipReason(reason)
+        under_way = dg.RunsFilter(
+            job_name=REFRESH_TODAY,
+            statuses=_UNDER_WAY,
+            created_after=datetime.now(UTC) - _LONGEST_RUN,
+        )
+        if context.instance.get_runs_count(under_way):
+            return dg.SkipReason("the refresh of a minute ago is still under way")
+        return dg.RunRequest(tags={PRIORITY_TAG: str(_PRIORITY)})
+
+    return live
+
+
+def reason_to_wait(storage: Storage, least_priority: int) -> str | None:
+    """Return why nothing is to be launched now, one sentence; None when somebody is due.
+
+    Raises:
+        StorageError: the database does not answer; a failed read is not an empty list.
+
+    """
+    now, session = storage.clock.now(), xnys().session(storage.clock.today())
+    if session is None or now < session.opens:
+        return closed_hours(xnys(), now)
+    watched = LiveBook(storage.database).watched(least_priority=least_priority)
+    if due(watched, session, now):
+        cooling = ProviderHealth(storage.database.connect).cooling("tradier")
+        return None if cooling is None else str(cooling.error())
+    if not watched:
+        return "no symbol is tracked"
+    if not any(one.may_ask for one in watched):
+        return f"all {len(watched)} symbols failed and wait to be asked again"
+    oldest = max(age(one, session, now) for one in watched)
+    return closed_hours(xnys(), now) or (
+        f"nothing is due: {len(watched)} symbols, the oldest {oldest.total_seconds():.0f} s"
+    )

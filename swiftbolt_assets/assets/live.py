@@ -1,0 +1,170 @@
+"""The job `refresh_today`: one run asks for today's bars of all symbols that are due.
+
+An op, not an asset: a run of the assets covers a range of symbols between two names, and those that
+are due are seldom neighbours. It reports to the catalogue what it stored: each symbol's partition
+of today once a quarter hour, not at every refresh, and deletes its own runs of the days before
+yesterday, whose partitions the history has reported again. So the event log stays bounded.
+
+What belongs here: the run. What does not: the round itself (`refreshing.py`), when it is
+launched (`sensors/schedules.py`).
+"""
+
+# No `from __future__ import annotations`: Dagster reads the op's annotations at run time.
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from resources.dagster import PostgresResource, Storage, TradierResource
+from resources.live import LiveBook
+from swiftbolt_assets.assets.freshness import evaluation
+from swiftbolt_assets.assets.partitions import BarKey
+from swiftbolt_assets.assets.refreshing import Refreshed, Round
+from swiftbolt_assets.assets.reporting import report_sessions
+from swiftbolt_assets.errors import SwiftBoltError
+from swiftbolt_assets.market.live import due
+from swiftbolt_assets.market.sessions import SLOT, Session, xnys
+from swiftbolt_assets.market.timeframes import Timeframe
+
+REFRESH_TODAY = "refresh_today"
+#: Older runs of this job are deleted, so many at a time.
+KEPT = timedelta(days=2)
+_DELETED_AT_ONCE = 20
+
+
+def build_live_job(derived: Sequence[Timeframe], least_priority: int) -> dg.JobDefinition:
+    """Return the job.
+
+    Args:
+        derived: the timeframes that are derived.
+        least_priority: symbols that are wanted less are not refreshed.
+
+    """
+
+    @dg.op(name="refresh", description="Asks Tradier for today's bars of every due symbol.")
+    def refresh(
+        context: dg.OpExecutionContext, postgres: PostgresResource, tradier: TradierResource
+    ) -> None:
+        storage = postgres.open()
+        book = LiveBook(storage.database)
+        try:
+            with book.turn() as is_ours:
+                if is_ours:
+                    _serve(context, storage, book, tradier)
+                else:
+                    context.log.info("another run serves the due symbols")
+        except SwiftBoltError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        finally:
+            storage.close()
+        _forget_old_runs(context.instance)
+
+    def _serve(
+        context: dg.OpExecutionContext,
+        storage: Storage,
+        book: LiveBook,
+        tradier: TradierResource,
+    ) -> None:
+        provider = tradier.open(storage)
+        session = xnys().session(storage.clock.today())
+        if provider is None or session is None:
+            context.log.info("today is off, or the exchange is closed")
+            return
+        watched = book.watched(least_priority=least_priority)
+        wanted = due(watched, session, storage.clock.now(), budget=tradier.budget(storage))
+        done = list(Round(storage, book, provider, session, derived).run(wanted))
+        _report(context, book, session, done, storage.clock.now())
+        failed = [one for one in done if one.error is not None]
+        for one in failed:
+            context.log.warning(f"{one.watched.symbol}: {one.error}")
+        if failed or any(_is_news(one) for one in done):
+            now = storage.clock.now()
+            state = book.watched(least_priority=least_priority)
+            context.log_event(evaluation(state, session, now))
+        context.log.info(_summary(done, len(wanted), len(watched)))
+        if done and len(failed) == len(done):
+            raise SwiftBoltError(f"{failed[0].watched.symbol}: {failed[0].error}")
+
+    @dg.job(
+        name=REFRESH_TODAY,
+        executor_def=dg.in_process_executor,
+        description="Refreshes today's bars of the tracked symbols that are due.",
+        # A killed one is not started again: the next tick serves whoever is due then.
+        run_tags={"dagster/max_retries": "0"},
+    )
+    def refresh_today_job() -> None:
+        refresh()
+
+    return refresh_today_job
+
+
+def _is_news(one: Refreshed) -> bool:
+    """Return whether the catalogue does not know this quarter hour of a symbol yet."""
+    known = one.watched.reported_through
+    return one.filled is not None and (known is None or known < one.closed_through)
+
+
+def _report(
+    context: dg.OpExecutionContext,
+    book: LiveBook,
+    session: Session,
+    done: Sequence[Refreshed],
+    now: datetime,
+) -> None:
+    news = [one for one in done if _is_news(one)]
+    if not news:
+        return
+    for timeframe in Timeframe:
+        report_sessions(
+            context,
+            f"{timeframe}_bars",
+            [
+                (
+                    str(BarKey(session.day, one.watched.symbol)),
+                    _metadata(session, timeframe, one, now),
+                )
+                for one in news
+            ],
+        )
+    # After the reports: a run that dies before tells the next one to report.
+    book.reported({one.watched.symbol_id: one.closed_through for one in news})
+
+
+def _metadata(
+    session: Session, timeframe: Timeframe, one: Refreshed, now: datetime
+) -> dict[str, float | int | str]:
+    """Return one report's metadata: the names are those of the reports of past sessions."""
+    assert one.filled is not None  # noqa: S101 - reported are only those that were stored
+    rows = one.filled.bars.get(timeframe, {}).get(session.day, 0)
+    # What has begun by now; the day's last bars are not missing yet.
+    begun = min(one.at, session.closes - SLOT) - session.opens
+    expected = begun // timedelta(minutes=timeframe.minutes) + 1
+    return {
+        "rows": rows,
+        "expected": expected,
+        "gaps": max(0, expected - rows),
+        "requests": float(one.filled.requests),
+        "seconds": one.filled.seconds,
+        "age_seconds": (now - one.at).total_seconds(),
+        "state": str(one.filled.coverage[0].state),
+        "dagster/partition_row_count": rows,
+    }
+
+
+def _summary(done: Sequence[Refreshed], wanted: int, watched: int) -> str:
+    stored = [one.filled for one in done if one.filled is not None]
+    return (
+        f"{len(stored)} of {wanted} due symbols refreshed, {watched} are watched; "
+        f"{sum(one.requests for one in stored)} requests, "
+        f"{sum(one.seconds for one in stored):.2f} s"
+    )
+
+
+def _forget_old_runs(instance: dg.DagsterInstance) -> None:
+    old = instance.get_run_records(
+        dg.RunsFilter(job_name=REFRESH_TODAY, created_before=datetime.now(UTC) - KEPT),
+        limit=_DELETED_AT_ONCE,
+        ascending=True,
+    )
+    for record in old:
+        instance.delete_run(record.dagster_run.run_id)

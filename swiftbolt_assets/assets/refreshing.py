@@ -1,0 +1,101 @@
+"""One round of refreshes: each due symbol asked once, in order, and noted.
+
+Used by the scheduled run, which tells Dagster of it, and by `swiftbolt live`, which prints it.
+What belongs here: the round. What does not: who is due (`market/live.py`), one refresh
+(`today.py`), the run (`live.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from resources.provider_health import ProviderHealth
+from swiftbolt_assets.assets.filling import Target
+from swiftbolt_assets.assets.today import refresh_today
+from swiftbolt_assets.errors import ProviderError
+from swiftbolt_assets.market.lanes import URGENT
+from swiftbolt_assets.market.live import closed_through
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from resources.contract import BarProvider
+    from resources.dagster import Storage
+    from resources.live import LiveBook
+    from swiftbolt_assets.assets.filling import Filled
+    from swiftbolt_assets.market.live import Watched
+    from swiftbolt_assets.market.sessions import Session
+    from swiftbolt_assets.market.timeframes import Timeframe
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """What came of one symbol.
+
+    Attributes:
+        watched: the symbol as it stood before.
+        at: the market instant for which it was asked.
+        closed_through: the end of the newest quarter hour that had closed then.
+        filled: what was stored, None after a failure.
+        error: why nothing was stored, one line; None when all is well.
+
+    """
+
+    watched: Watched
+    at: datetime
+    closed_through: datetime
+    filled: Filled | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Round:
+    """What a round works with.
+
+    Attributes:
+        storage: the opened storage, with the market clock.
+        book: remembers the refreshes.
+        provider: of today's bars.
+        session: today's.
+        derived: the timeframes that are derived.
+
+    """
+
+    storage: Storage
+    book: LiveBook
+    provider: BarProvider
+    session: Session
+    derived: Sequence[Timeframe]
+
+    def run(self, due: Sequence[Watched]) -> Iterator[Refreshed]:
+        """Refresh one symbol after the other; each is stored and noted before it is yielded.
+
+        A provider that cools down ends the round: it would refuse every other symbol alike.
+
+        Raises:
+            StorageError: the database does not answer or refuses.
+
+        """
+        health = ProviderHealth(self.storage.database.connect)
+        for watched in due:
+            outcome = self._one(watched)
+            yield outcome
+            if outcome.error is not None and health.cooling(self.provider.name):
+                return
+
+    def _one(self, watched: Watched) -> Refreshed:
+        at = self.storage.clock.now()
+        through = closed_through(self.session, at)
+        priority = max(watched.priority, URGENT) if watched.on_screen else watched.priority
+        target = Target(watched.symbol, watched.symbol_id, priority, tuple(self.derived))
+        try:
+            filled = refresh_today(
+                target, self.session, now=at, provider=self.provider, store=self.storage.bars
+            )
+        except ProviderError as error:
+            self.book.failed(watched.symbol_id, str(error))
+            return Refreshed(watched, at, through, None, str(error))
+        self.book.refreshed(watched.symbol_id, at, through)
+        return Refreshed(watched, at, through, filled, None)
