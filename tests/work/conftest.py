@@ -178,7 +178,7 @@ class Office:
         """Return columns of a symbol's runs, the newest slice first, by timeframe."""
         return self.by_hand.rows(
             f"select {columns} from job_runs where symbol = %s"
-            " order by last_day desc, timeframe, created_at",
+            " order by last_day desc, job_runs.timeframe, created_at",
             symbol,
         )
 
