@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
-#: pyarrow, which an installation need not have, starts its allocator's thread when pandas brings it.
+#: pyarrow, no part of an installation, comes with pandas and starts its allocator's thread.
 _ALLOCATOR = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
 
 _THREADS = """
