@@ -729,3 +729,38 @@ def test_a_definition_that_is_deleted_under_a_run_takes_its_slices_and_harms_no_
     assert office.runs("AAPL", "status") == []
     office.by_hand.want("AAPL", window=30)
     assert office.queue.plan() == 0, "all of it is stored"
+
+
+def test_plans_hold_while_definitions_come_and_go(office: Office) -> None:
+    """A definition deleted during a plan took the ground from under its slices."""
+    symbols = [f"S{n}" for n in range(5)]
+
+    def come_and_go(seed: int) -> None:
+        chance = random.Random(seed)  # noqa: S311
+        with office.database.connect() as sql:
+            for _ in range(20):
+                symbol = chance.choice(symbols)
+                if chance.random() < 0.5:
+                    sql.execute("delete from job_definitions where symbol = %s", (symbol,))
+                else:
+                    sql.execute(
+                        "select seed_intraday_backfill_job(%s, 'm15', %s)",
+                        (symbol, chance.choice([30, 365, 730])),
+                    )
+
+    def plan() -> None:
+        for _ in range(20):
+            WorkQueue(office.database).plan()
+
+    at_once(plan, plan, *[lambda seed=seed: come_and_go(seed) for seed in range(4)])  # type: ignore[misc]
+    for symbol in symbols:
+        office.by_hand.want(symbol, window=365)
+    office.queue.plan()
+    missing = set(window(365))
+    for symbol in symbols:
+        spans = office.by_hand.rows(
+            "select first_day, last_day from job_runs where symbol = %s and status = 'queued'",
+            symbol,
+        )
+        for day in missing:
+            assert sum(first <= day <= last for first, last in spans) == 1, (symbol, day)
