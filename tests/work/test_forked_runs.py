@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
-#: pyarrow, no part of an installation, comes with pandas and starts its allocator's thread.
-_ALLOCATOR = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
 
 _THREADS = """
 import importlib, importlib.util, json, os, sys
@@ -74,7 +72,7 @@ def run(*arguments: str) -> Any:  # noqa: ANN401
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | _ALLOCATOR,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=120,
