@@ -46,8 +46,8 @@ def measure(server: Server) -> Group:
         SimulatorThread(SimulatorConfig(now=lambda: WALL)) as simulator,
     ):
         for symbol, symbol_id in ensure_symbols(database, SYMBOLS).items():
-            first = _fill(database, simulator.polygon_url, symbol, symbol_id)
-            second = _fill(database, simulator.polygon_url, symbol, symbol_id)
+            first = fill_over_http(database, simulator.polygon_url, symbol, symbol_id)
+            second = fill_over_http(database, simulator.polygon_url, symbol, symbol_id)
             totals = Ledger(database).requests_since(0, [symbol])
             assert totals.requests == first + second
             least = theoretical_minimum(totals.base_minutes)
@@ -69,8 +69,8 @@ def measure(server: Server) -> Group:
     return group
 
 
-def _fill(database: Database, url: str, symbol: str, symbol_id: UUID) -> int:
-    """Return the requests that a fill took."""
+def fill_over_http(database: Database, url: str, symbol: str, symbol_id: UUID) -> int:
+    """Fill two years of a symbol from a simulator; return the requests that took."""
     ledger, store = Ledger(database), BarStore(database)
     newest = ledger.newest_request()
     transport = Transport(

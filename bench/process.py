@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MEMORY_TARGET_MB = 350
 HELP_TARGET_S = 0.5
 _POLL_S = 0.01
-_COMMAND = Path(sys.executable).with_name("swiftbolt")
+COMMAND = Path(sys.executable).with_name("swiftbolt")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,9 @@ def measure(home: Path, *, helps: int) -> Group:
     """Return the group; `home` is empty and belongs to the run."""
     group = Group("whole processes")
     with lease(home), SimulatorThread(SimulatorConfig()) as simulator:
-        environment = _environment(home, simulator.polygon_url)
+        provider = simulator.polygon_url
+        environment = clean_environment(home)
+        environment |= {"POLYGON_BASE_URL": provider, "TRADIER_BASE_URL": provider}
         # The schema, Dagster's and all imports' first compilation are not the run's.
         _run(["backfill", "MSFT", "--days", "5"], environment)
         ran = _run(["backfill", "AAPL", "--days", "730", "--json"], environment)
@@ -89,15 +91,10 @@ def measure(home: Path, *, helps: int) -> Group:
     return group
 
 
-def _environment(home: Path, provider: str) -> dict[str, str]:
-    """Return a clean environment: no key of the caller's, the simulator as provider."""
+def clean_environment(home: Path) -> dict[str, str]:
+    """Return an environment without the caller's keys and settings, and without a budget."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    return kept | {
-        "SWIFTBOLT_HOME": str(home),
-        "POLYGON_BASE_URL": provider,
-        "TRADIER_BASE_URL": provider,
-        "POLYGON_REQUESTS_PER_MINUTE": "0",
-    }
+    return kept | {"SWIFTBOLT_HOME": str(home), "POLYGON_REQUESTS_PER_MINUTE": "0"}
 
 
 def _run(arguments: Sequence[str], environment: dict[str, str]) -> Ran:
@@ -109,7 +106,7 @@ def _run(arguments: Sequence[str], environment: dict[str, str]) -> Ran:
     """
     started = time.perf_counter()
     process = subprocess.Popen(
-        [str(_COMMAND), *arguments],
+        [str(COMMAND), *arguments],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -1,8 +1,8 @@
 """`make bench`: speed and economy, each beside what it is compared with, in one run.
 
-Prints a table of ratios and writes every figure as JSON. On two idle cores `--quick` takes one to
-two minutes, the whole about eight. Results are checked before anything is timed; a wrong one ends
-the run. Other work on the machine costs ours more than raw COPY, which is over in an instant.
+Prints a table of ratios and writes every figure as JSON. On two idle cores `--quick` takes some
+four minutes, the whole about fifteen. Results are checked before anything is timed; a wrong one
+ends the run. Other work on the machine costs ours more than raw COPY, which is over in an instant.
 
 What belongs here: the order, and the command line. What does not: measuring (one module each).
 """
@@ -19,10 +19,15 @@ from typing import TYPE_CHECKING
 
 import economy
 import ingest
+import live
 import one_reply
+import orchestration
+import planning
 import process
 import refetch
 import resampling
+import sensor
+import tracking
 from replies import DENSE, record
 from results import Group, machine, show
 from server import running
@@ -32,7 +37,18 @@ from resources.embedded import erase, stop
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-NAMES = ("ingest", "reply", "refetch", "resample", "requests", "process")
+NAMES = (
+    "ingest",
+    "reply",
+    "refetch",
+    "resample",
+    "requests",
+    "process",
+    "planning",
+    "sensor",
+    "tracking",
+    "orchestration",
+)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -55,6 +71,12 @@ def main(arguments: Sequence[str]) -> int:
             ),
             "requests": lambda: [economy.measure(server)],
             "process": _processes,
+            "planning": lambda: [
+                planning.measure(server, planning.QUICK if quick else planning.FULL)
+            ],
+            "sensor": lambda: [sensor.measure(server, 5 if quick else 20)],
+            "tracking": lambda: _tracking(5 if quick else 20),
+            "orchestration": lambda: _orchestration(1 if quick else 3, 20 if quick else 60),
         }
         for name in asked.only or NAMES:
             print(f"{name} ...", file=sys.stderr, flush=True)
@@ -93,9 +115,19 @@ def _processes() -> list[Group]:
             erase(home)
 
 
+def _tracking(symbols: int) -> list[Group]:
+    with live.platform() as platform:
+        return [tracking.measure(platform, symbols)]
+
+
+def _orchestration(symbols: int, idle_s: float) -> list[Group]:
+    with live.platform() as platform:
+        return [orchestration.measure(platform, symbols, idle_s)]
+
+
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench/run.py", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one to two minutes, fewer sizes")
+    parser.add_argument("--quick", action="store_true", help="some four minutes, fewer sizes")
     parser.add_argument(
         "--json",
         type=Path,

@@ -11,12 +11,13 @@ people see of the queue (`backlog.py`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID, uuid4
 
 import psycopg
 
 from resources.postgres import first_line
+from resources.wanted import in_turn
 from swiftbolt_assets.errors import ProviderError, StorageError, is_retryable
 
 if TYPE_CHECKING:
@@ -90,11 +91,13 @@ class WorkQueue:
             symbol: only this one.
 
         """
-        with self._database.transaction() as connection:
-            row = connection.execute(
-                "select plan_job_runs(%s, %s)", (symbol, least_priority)
-            ).fetchone()
-        return row[0] if row else 0
+        # It works on many symbols at once, and so do those who track several.
+        return in_turn(
+            self._database,
+            lambda connection: _number(
+                connection.execute("select plan_job_runs(%s, %s)", (symbol, least_priority))
+            ),
+        )
 
     def claim(self, *, least_priority: int) -> Claim | None:
         """Take the due slices of the symbol that is wanted most, None when nothing is due."""
@@ -180,11 +183,12 @@ class WorkQueue:
 
     def reset_stale(self) -> int:
         """Give back rows that a worker from outside began and left; return how many."""
-        with self._database.transaction() as connection:
-            row = connection.execute(
-                "select requeued + failed from reset_stale_running_jobs()"
-            ).fetchone()
-        return row[0] if row else 0
+        return in_turn(
+            self._database,
+            lambda connection: _number(
+                connection.execute("select requeued + failed from reset_stale_running_jobs()")
+            ),
+        )
 
     def beat(self) -> None:
         """Note that the platform ticks: `cron.job` shows it as active for two minutes."""
@@ -202,6 +206,11 @@ class WorkQueue:
 
         """
         return Listener(self._database)
+
+
+def _number(cursor: psycopg.Cursor[tuple[Any, ...]]) -> int:
+    row = cursor.fetchone()
+    return int(row[0]) if row else 0
 
 
 class Listener:

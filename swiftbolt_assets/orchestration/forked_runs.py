@@ -36,8 +36,14 @@ PRELOADED = (
     "pandera",
     "pandera.strategies.base_strategies",
 )
-#: numpy's linear algebra would start a thread for each core; nothing here uses it.
-_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+#: numpy's linear algebra would start a thread for each core, and pyarrow's allocator one of its own
+#: where pandas brings it along; nothing here uses either.
+_ONE_THREAD = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+}
 _CODE_SERVER = "dagster._grpc.server"
 
 

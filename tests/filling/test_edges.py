@@ -1,4 +1,5 @@
 """The filler's steps against a provider that plays a script."""
+# ruff: noqa: N802 - a test's name carries the feature row's id
 
 from __future__ import annotations
 
@@ -157,7 +158,7 @@ def _versions(one: Desk) -> dict[tuple[str, datetime], tuple[str, str]]:
 
 
 @pytest.mark.parametrize("derived", [(), (Timeframe.H1,), (Timeframe.H4,)])
-def test_only_what_is_wanted_is_derived(
+def test_A10_A26_A27_only_what_is_wanted_is_derived(
     desk: Callable[..., Desk], derived: tuple[Timeframe, ...]
 ) -> None:
     one = desk(derived=derived)

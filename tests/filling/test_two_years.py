@@ -1,4 +1,5 @@
 """Two years of a symbol over real HTTP: the table is the simulator's truth, bar for bar."""
+# ruff: noqa: N802 - a test's name carries the feature row's id
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from tests.filling.conftest import Desk, Simulator
 
 
-def test_two_years_of_aapl_are_complete_in_ten_requests_and_a_second_run_asks_nothing(
+def test_A29_two_years_of_aapl_are_complete_in_ten_requests_and_a_second_run_asks_nothing(
     desk: Callable[..., Desk], simulator: Simulator
 ) -> None:
     aapl = desk()

@@ -1,4 +1,5 @@
 """A window over several pages: followed to its end, or broken off with a reason."""
+# ruff: noqa: N802 - a test's name carries the feature row's id
 
 # ruff: noqa: ANN401 - the fixtures are classes of conftest.py, which tests cannot import
 from __future__ import annotations
@@ -54,7 +55,7 @@ def stamps(answer: Answer) -> list[int]:
     return answer.bars["ts"].dt.epoch("ms").to_list()
 
 
-def test_one_page_is_one_request(wire: Any, talk: Callable[..., Any]) -> None:
+def test_A9_one_page_is_one_request(wire: Any, talk: Callable[..., Any]) -> None:
     wire.script(wire.reply(page(T, T + STEP)))
     one = talk()
     answer = fetch(one)

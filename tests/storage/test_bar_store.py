@@ -1,4 +1,5 @@
 """Storing sessions: whole or not at all, and nothing rewritten that stands already."""
+# ruff: noqa: N802 - a test's name carries the feature row's id
 
 from __future__ import annotations
 
@@ -105,7 +106,7 @@ def test_odd_values_survive_the_way_to_the_table_and_back(
     assert store.read(aapl, Timeframe.M15, sessions[0].opens, sessions[0].closes).equals(m15)
 
 
-def test_the_same_answer_again_rewrites_no_row_and_hardly_any_log(
+def test_A11_the_same_answer_again_rewrites_no_row_and_hardly_any_log(
     database: Database, store: BarStore, aapl: UUID, recipe: Recipe
 ) -> None:
     write = recipe.write(aapl, recipe.sessions(FIRST, LAST))

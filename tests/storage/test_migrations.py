@@ -1,4 +1,5 @@
 """Migrating: from nothing, again, at once, back, and on what other servers bring along."""
+# ruff: noqa: N802 - a test's name carries the feature row's id
 
 from __future__ import annotations
 
@@ -52,7 +53,7 @@ def objects(database: Database) -> list[tuple[Any, ...]]:
     )
 
 
-def test_an_empty_database_becomes_the_newest_and_a_second_time_changes_nothing(
+def test_A30_B4_an_empty_database_becomes_the_newest_and_a_second_time_changes_nothing(
     empty: Database,
 ) -> None:
     assert revision(empty) is None

@@ -1,12 +1,13 @@
-"""Planning in a transaction that is undone, and a queue that other processes see."""
+"""Planning in a transaction that is undone, a queue that others see, and the sensors over it."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
+import dagster as dg
 import polars as pl
 import psycopg
 import pytest
@@ -15,16 +16,21 @@ from resources.bars import BarStore
 from resources.postgres import Database, sibling_database
 from resources.sessions_write import SessionsWrite
 from resources.work import WorkQueue
+from swiftbolt_assets.definitions import build_definitions
 from swiftbolt_assets.market.bars import BAR_SCHEMA
 from swiftbolt_assets.market.coverage import SessionCoverage, State
 from swiftbolt_assets.market.resample import resample
 from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.timeframes import Timeframe
 from swiftbolt_assets.market.validation import REJECT_SCHEMA
+from swiftbolt_assets.settings import CLOCK_OFFSET, Settings, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
     from uuid import UUID
+
+    from dagster._core.definitions.sensor_definition import SensorExecutionData
 
     Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -178,7 +184,7 @@ class Office:
         """Return columns of a symbol's runs, the newest slice first, by timeframe."""
         return self.by_hand.rows(
             f"select {columns} from job_runs where symbol = %s"
-            " order by last_day desc, timeframe, created_at",
+            " order by last_day desc, job_runs.timeframe, created_at",
             symbol,
         )
 
@@ -204,3 +210,50 @@ select s.id, m.day, 'final', n.slots, n.slots, 1, 'polygon', clock_timestamp()
  where s.ticker = %s and m.day = any(%s)
 on conflict (symbol_id, day) do update set state = 'final', settled_at = clock_timestamp()
 """
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """Give a Dagster instance that lives as long as the test."""
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+@dataclass
+class Tower:
+    """The sensors over an office: what the daemon's tick would see and do."""
+
+    office: Office
+    instance: dg.DagsterInstance
+    settings: Settings
+
+    def definitions(self) -> dg.Definitions:
+        return build_definitions(self.settings)
+
+    def tick(self, *, cursor: str | None = None, **changes: Any) -> SensorExecutionData:  # noqa: ANN401
+        """Tick the backfill sensor once, under settings that differ by `changes`."""
+        definitions = build_definitions(replace(self.settings, **changes))
+        sensor = definitions.get_repository_def().get_sensor_def("backfill")
+        context = dg.build_sensor_context(
+            instance=self.instance, definitions=definitions, cursor=cursor
+        )
+        return sensor.evaluate_tick(context)
+
+
+@pytest.fixture
+def tower(
+    office: Office,
+    instance: dg.DagsterInstance,
+    work_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Tower:
+    """Give the code location of an office; a tick that finds nothing ends at once."""
+    for name in ("POLYGON_API_KEY", "TRADIER_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    offset = office.database.clock_offset.total_seconds()
+    monkeypatch.setenv("SWIFTBOLT_HOME", str(tmp_path))
+    monkeypatch.setenv("SWIFTBOLT_DATABASE_URL", work_url)
+    monkeypatch.setenv(CLOCK_OFFSET, f"{offset:.3f}")
+    monkeypatch.setattr("sensors.backfill._WAIT_S", 0.0)
+    return Tower(office, instance, read_settings())

@@ -268,7 +268,7 @@ def test_nothing_before_the_first_date_is_planned_and_an_earlier_one_counts_at_o
     assert planner.rows("select sessions from get_job_progress(%s)", definition) == [(len(later),)]
 
 
-def test_B56_a_new_session_adds_one_slice_and_a_closed_day_none(planner: Planner) -> None:
+def test_a_new_session_adds_one_slice_and_a_closed_day_none(planner: Planner) -> None:
     planner.want(window=30)
     planner.settle("AAPL", window(30))
     assert planner.plan() == 0

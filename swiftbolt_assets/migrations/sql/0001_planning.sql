@@ -70,16 +70,22 @@ begin
   end if;
   -- A definition that is deleted meanwhile would take its slices from under the plan.
   perform from job_definitions d where d.symbol = any(due) order by d.id for key share;
-  -- Noted before the work: what changes during it is planned the next time.
-  insert into symbol_plans (symbol, wanted, last_day)
-  select s.symbol, coalesce(w.wanted, ''), newest
-    from unnest(due) as s (symbol) left join wanted_symbols w using (symbol)
-  on conflict (symbol) do update set
-    wanted = excluded.wanted, last_day = excluded.last_day, stale = false,
-    planned_at = clock_timestamp();
-  perform cancel_unwanted_slices(due);
-  mirrored := mirror_slices(due);
-  added := insert_slices(due, newest);
+  begin
+    -- Noted before the work: what changes during it is planned the next time.
+    insert into symbol_plans (symbol, wanted, last_day)
+    select s.symbol, coalesce(w.wanted, ''), newest
+      from unnest(due) as s (symbol) left join wanted_symbols w using (symbol)
+    on conflict (symbol) do update set
+      wanted = excluded.wanted, last_day = excluded.last_day, stale = false,
+      planned_at = clock_timestamp();
+    perform cancel_unwanted_slices(due);
+    mirrored := mirror_slices(due);
+    added := insert_slices(due, newest);
+  exception
+    -- A definition came and went meanwhile: the next look plans without it.
+    when foreign_key_violation then
+      return 0;
+  end;
   return added + mirrored;
 end
 $$;

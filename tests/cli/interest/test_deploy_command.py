@@ -83,7 +83,7 @@ def test_a_platform_that_cannot_start_fails_the_deployment_and_leaves_nothing(
     assert home.left_over() == []
 
 
-def test_B2_B7_B44_B45_B50_a_deployment_migrates_starts_and_verifies(
+def test_A31_B2_B7_B44_B45_B50_a_deployment_migrates_starts_and_verifies(
     home: Any, module_port_offset: str
 ) -> None:
     done = home.run("deploy", "--port-offset", module_port_offset, timeout=240)
