@@ -14,7 +14,6 @@ from sensors.failures import build_failure_sensor
 from sensors.schedules import build_live_schedule
 from sensors.symbols import build_symbols_sensor
 from swiftbolt_assets.assets.bars import build_bar_assets
-from swiftbolt_assets.assets.freshness import build_fresh_check
 from swiftbolt_assets.assets.live import build_live_job
 from swiftbolt_assets.market.lanes import PEOPLE
 from swiftbolt_assets.market.timeframes import Timeframe
@@ -40,7 +39,6 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     live = build_live_job(derived, least)
     return dg.Definitions(
         assets=[bars],
-        asset_checks=[build_fresh_check(least)],
         schedules=[build_live_schedule(postgres, tradier, live, least_priority=least)],
         sensors=[
             build_backfill_sensor(postgres, rules),

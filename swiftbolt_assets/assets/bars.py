@@ -20,6 +20,7 @@ from resources.dagster import PolygonResource, PostgresResource, TradierResource
 from swiftbolt_assets.assets.checks import CHECK_SPECS, check_results
 from swiftbolt_assets.assets.describing import ASSET_SPECS
 from swiftbolt_assets.assets.filling import Target
+from swiftbolt_assets.assets.freshness import FRESH, fresh_result
 from swiftbolt_assets.assets.partitions import bar_partitions, parse_keys
 from swiftbolt_assets.assets.symbol_run import SymbolRun
 from swiftbolt_assets.errors import ProviderError, SwiftBoltError
@@ -47,7 +48,7 @@ def build_bar_assets(first_date: date, derived: Sequence[Timeframe]) -> dg.Asset
     @dg.multi_asset(
         name="bars",
         specs=[spec.replace_attributes(partitions_def=partitions) for spec in ASSET_SPECS],
-        check_specs=CHECK_SPECS,
+        check_specs=(*CHECK_SPECS, FRESH),
         backfill_policy=dg.BackfillPolicy.single_run(),
         can_subset=True,
     )
@@ -86,5 +87,7 @@ def build_bar_assets(first_date: date, derived: Sequence[Timeframe]) -> dg.Asset
         yield from check_results(
             context.selected_asset_check_keys, storage.ledger, asked, {str(t) for t in derived}
         )
+        if FRESH.key in context.selected_asset_check_keys:
+            yield fresh_result(storage)
 
     return bars

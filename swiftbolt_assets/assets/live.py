@@ -17,7 +17,7 @@ import dagster as dg
 
 from resources.dagster import PostgresResource, Storage, TradierResource
 from resources.live import LiveBook
-from swiftbolt_assets.assets.freshness import evaluation
+from swiftbolt_assets.assets.freshness import fresh_now
 from swiftbolt_assets.assets.partitions import BarKey
 from swiftbolt_assets.assets.refreshing import Refreshed, Round
 from swiftbolt_assets.assets.reporting import report_sessions
@@ -78,9 +78,7 @@ def build_live_job(derived: Sequence[Timeframe], least_priority: int) -> dg.JobD
         for one in failed:
             context.log.warning(f"{one.watched.symbol}: {one.error}")
         if failed or any(_is_news(one) for one in done):
-            now = storage.clock.now()
-            state = book.watched(least_priority=least_priority)
-            context.log_event(evaluation(state, session, now))
+            context.log_event(fresh_now(storage))
         context.log.info(_summary(done, len(wanted), len(watched)))
         if done and len(failed) == len(done):
             raise SwiftBoltError(f"{failed[0].watched.symbol}: {failed[0].error}")

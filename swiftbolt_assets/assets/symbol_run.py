@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from resources.live import LiveBook
 from swiftbolt_assets.assets.filling import Filler
 from swiftbolt_assets.assets.partitions import BarKey
 from swiftbolt_assets.assets.rebuilding import rebuild
 from swiftbolt_assets.assets.reporting import report_sessions
 from swiftbolt_assets.assets.today import refresh_today
 from swiftbolt_assets.market.coverage import State
+from swiftbolt_assets.market.live import closed_through
 from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.timeframes import Timeframe
 
@@ -128,13 +130,14 @@ class SymbolRun:
             self.context.log.warning("TRADIER_TOKEN is unset: today's bars are off")
             self._report_idle([session.day])
             return
+        now = self.storage.clock.now()
         filled = refresh_today(
-            self.target,
-            session,
-            now=self.storage.clock.now(),
-            provider=provider,
-            store=self.storage.bars,
+            self.target, session, now=now, provider=provider, store=self.storage.bars
         )
+        if now >= session.opens:
+            # The schedule need not ask again at once.
+            book = LiveBook(self.storage.database)
+            book.refreshed(self.target.symbol_id, now, closed_through(session, now))
         self._log(filled)
         coverage = {session.day: filled.coverage[0]}
         self._report([session], _rows(filled), coverage, Cost().plus(filled))

@@ -102,6 +102,17 @@ def backfill(
     )
 
 
+@cli.command()
+@click.argument("symbols", nargs=-1, metavar="[SYMBOL]...")
+@click.option("--once", is_flag=True, help="One refresh instead of one every few minutes.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a refresh.")
+def live(symbols: tuple[str, ...], *, once: bool, as_json: bool) -> None:
+    """Refresh today's bars of tracked symbols, or of these."""
+    from swiftbolt_assets.cli.live import run_live
+
+    run_live(symbols, once=once, as_json=as_json)
+
+
 @cli.group()
 def jobs() -> None:
     """Change what is wanted of a symbol."""

@@ -1,0 +1,204 @@
+"""`swiftbolt live`: refresh today's bars in this process; no platform is needed.
+
+What belongs here: the rounds of one command and what they print. What does not: who is due
+(`market/live.py`), one round (`assets/refreshing.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from swiftbolt_assets.cli.arguments import parse_symbols
+from swiftbolt_assets.cli.installation import ready
+from swiftbolt_assets.clock import NEW_YORK
+from swiftbolt_assets.errors import ConfigurationError
+from swiftbolt_assets.settings import read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from resources.contract import BarProvider
+    from resources.dagster import Storage
+    from resources.live import LiveBook, TodaysBars
+    from swiftbolt_assets.assets.refreshing import Refreshed
+    from swiftbolt_assets.market.live import Watched
+    from swiftbolt_assets.market.sessions import Session
+    from swiftbolt_assets.settings import Settings
+
+_LONGEST_NAP_S = 15.0
+
+
+def run_live(symbols: Sequence[str], *, once: bool, as_json: bool) -> None:
+    """Refresh once, or whoever is due until the session is over; exits with 1 after a failure.
+
+    Raises:
+        UsageError: a symbol is none; nothing was touched.
+        ConfigurationError: only the other provider has a key.
+
+    """
+    wanted = parse_symbols(symbols) if symbols else []
+    settings = read_settings()
+    if settings.tradier_token is None and not settings.simulated:
+        raise ConfigurationError(
+            "TRADIER_TOKEN: it is unset, so today's bars are off; set it to refresh them"
+        )
+    with ready(settings) as installation:
+        from resources.dagster import open_storage
+        from resources.live import LiveBook
+        from resources.symbols import ensure_symbols
+        from swiftbolt_assets.definitions import tradier_resource
+
+        if wanted:
+            ensure_symbols(installation.database, wanted)
+        storage = open_storage(installation.database, settings.clock)
+        provider = tradier_resource(settings).open(storage, probe=True)
+        assert provider is not None  # noqa: S101 - said above
+        desk = _Desk(settings, storage, LiveBook(installation.database), provider, wanted)
+        try:
+            desk.serve(once=once, as_json=as_json)
+        except KeyboardInterrupt:
+            # The usual end of many rounds; a single one was cut short.
+            if once:
+                raise
+        finally:
+            storage.close()
+    sys.exit(1 if desk.failed else 0)
+
+
+class _Desk:
+    """What the rounds of one command work with."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        storage: Storage,
+        book: LiveBook,
+        provider: BarProvider,
+        wanted: Sequence[str],
+    ) -> None:
+        self._settings = settings
+        self._storage = storage
+        self._book = book
+        self._provider = provider
+        self._wanted = wanted
+        #: Whether a symbol of the latest round failed.
+        self.failed = False
+
+    def serve(self, *, once: bool, as_json: bool) -> None:
+        """Serve rounds until nothing more comes today."""
+        from swiftbolt_assets.market.live import closed_hours, due, next_due
+        from swiftbolt_assets.market.sessions import xnys
+
+        is_first = True
+        while True:
+            now = self._storage.clock.now()
+            session = xnys().session(self._storage.clock.today())
+            watched = self._watched()
+            closed = closed_hours(xnys(), now)
+            # The first round asks for all: whoever types the command wants to see bars now.
+            asked = watched if is_first and closed is None else due(watched, session, now)
+            note = closed
+            if not watched:
+                note = closed or "no symbol is tracked; run swiftbolt track, or name one here"
+            if asked and session is not None:
+                done = self._round(session, asked)
+                self.failed = any(one.error is not None for one in done)
+                self._show(session, done, len(asked), note, as_json=as_json)
+            elif note:
+                click.echo(json.dumps({"symbols": [], "note": note}) if as_json else note)
+            if once or note:
+                return
+            is_first = False
+            coming = [at for one in watched if (at := next_due(one, session, now)) is not None]
+            self._nap(min(coming, default=now))
+
+    def _watched(self) -> list[Watched]:
+        from swiftbolt_assets.market.lanes import PEOPLE
+
+        if self._wanted:
+            return self._book.of_symbols(self._wanted)
+        return self._book.watched(least_priority=0 if self._settings.background else PEOPLE)
+
+    def _round(self, session: Session, asked: Sequence[Watched]) -> list[Refreshed]:
+        from swiftbolt_assets.assets.refreshing import Round
+        from swiftbolt_assets.definitions import derived_timeframes
+
+        derived = derived_timeframes(self._settings)
+        work = Round(self._storage, self._book, self._provider, session, derived)
+        return list(work.run(asked))
+
+    def _nap(self, until: datetime) -> None:
+        left = (until - self._storage.clock.now()).total_seconds()
+        time.sleep(min(max(left, 1.0), _LONGEST_NAP_S))
+
+    def _show(
+        self,
+        session: Session,
+        done: Sequence[Refreshed],
+        asked: int,
+        note: str | None,
+        *,
+        as_json: bool,
+    ) -> None:
+        now = self._storage.clock.now()
+        stored = self._book.stored([one.watched.symbol_id for one in done], session)
+        rows = [_row(one, stored.get(one.watched.symbol_id), now) for one in done]
+        rest = asked - len(done)
+        if as_json:
+            report = {
+                "date": session.day.isoformat(),
+                "at": now.isoformat(),
+                "simulated": self._settings.simulated,
+                "requests": sum(row["requests"] for row in rows),
+                "not_asked": rest,
+                "symbols": rows,
+                "note": note,
+            }
+            click.echo(json.dumps(report))
+        else:
+            for row in rows:
+                if row["error"] is None:
+                    click.echo(_line(row))
+            if note:
+                click.echo(note)
+        for row in rows:
+            if row["error"] is not None:
+                click.echo(f"swiftbolt: {row['symbol']}: {row['error']}", err=True)
+        if rest:
+            click.echo(f"swiftbolt: {rest} more not asked for", err=True)
+
+
+def _row(one: Refreshed, stored: TodaysBars | None, now: datetime) -> dict[str, Any]:
+    """Return what `--json` prints of a symbol."""
+    newest = stored.newest if stored else None
+    return {
+        "symbol": one.watched.symbol,
+        "bars": stored.bars if stored else 0,
+        "closed_bars": stored.closed if stored else 0,
+        "newest_closed_bar": newest and newest.isoformat(),
+        # How long ago that bar closed.
+        "age_seconds": newest and (now - newest - timedelta(minutes=15)).total_seconds(),
+        "requests": one.filled.requests if one.filled else 0,
+        "error": one.error,
+    }
+
+
+def _line(row: dict[str, Any]) -> str:
+    from datetime import datetime
+
+    head = f"{row['symbol']:<6}  {row['bars']:>2} bars today"
+    requests = f"{row['requests']} request{'' if row['requests'] == 1 else 's'}"
+    if row["newest_closed_bar"] is None:
+        return f"{head}, none has closed yet, {requests}"
+    newest = datetime.fromisoformat(row["newest_closed_bar"]).astimezone(NEW_YORK)
+    return (
+        f"{head}, newest closed {newest:%H:%M} New York time, "
+        f"{max(row['age_seconds'], 0.0) / 60:.0f} min old, {requests}"
+    )
