@@ -69,26 +69,30 @@ def _coverage_row(row: SessionCoverage) -> dict[str, Any]:
         "bars": row.bars,
         "answers": row.answers,
         "absences": {at.isoformat(): why for at, why in row.absences.items()},
+        "again_s": row.again_in and row.again_in.total_seconds(),
     }
 
 
 _COVERAGE = """
 with given as materialized (
   select * from jsonb_to_recordset(%(rows)s::jsonb) r
-    (day date, state text, reason text, expected int, bars int, answers int, absences jsonb)
+    (day date, state text, reason text, expected int, bars int, answers int, absences jsonb,
+      again_s float8)
 ), ledger as (
   insert into session_coverage
     (symbol_id, day, state, reason, expected, bars, answers, absences, provider, request_id,
-     settled_at)
+     settled_at, ask_again_at)
   select %(symbol)s, day, state, reason, expected, bars, answers, absences,
     %(provider)s::data_provider, %(request)s::text,
-    case when state = 'final' then clock_timestamp() end
+    case when state = 'final' then clock_timestamp() end,
+    clock_timestamp() + make_interval(secs => again_s)
   from given
   on conflict (symbol_id, day) do update set
     state = excluded.state, reason = excluded.reason, expected = excluded.expected,
     bars = excluded.bars, answers = excluded.answers, absences = excluded.absences,
     provider = excluded.provider, request_id = excluded.request_id,
-    settled_at = excluded.settled_at, checked_at = clock_timestamp()
+    settled_at = excluded.settled_at, ask_again_at = excluded.ask_again_at,
+    checked_at = clock_timestamp()
 )
 insert into coverage_status as c
   (symbol, timeframe, from_ts, to_ts, last_success_at, last_rows_written, last_provider)

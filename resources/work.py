@@ -99,6 +99,12 @@ class WorkQueue:
             ),
         )
 
+    def reopen_late(self) -> int:
+        """Open sessions with which a provider may have been late; return how many."""
+        with self._database.transaction() as connection:
+            row = connection.execute("select reopen_late_sessions()").fetchone()
+        return row[0] if row else 0
+
     def claim(self, *, least_priority: int) -> Claim | None:
         """Take the due slices of the symbol that is wanted most, None when nothing is due."""
         claim_id = uuid4()

@@ -34,7 +34,7 @@ from swiftbolt_assets.market.by_session import (
     starts_by_day,
 )
 from swiftbolt_assets.market.coverage import Evidence, SessionCoverage, State, beyond_plan, judge
-from swiftbolt_assets.market.finalization import REACH, sessions_to_revise
+from swiftbolt_assets.market.finalization import REACH, late_day, sessions_to_revise
 from swiftbolt_assets.market.plan import plan_edge
 from swiftbolt_assets.market.resample import resample
 from swiftbolt_assets.market.sessions import xnys
@@ -153,7 +153,7 @@ class Filler:
                 course.failed(question, error)
             else:
                 filled = self._store_answer(
-                    target, question, ledger, answer, started=started, force=force
+                    target, question, ledger, answer, today=today, started=started, force=force
                 )
                 reached = {row.day for row in filled.coverage}
                 course.ask_again(s for s in question.asked if not _settled(ledger.get(s.day)))
@@ -184,6 +184,7 @@ class Filler:
         ledger: dict[date, SessionCoverage],
         answer: Answer,
         *,
+        today: date,
         started: float,
         force: bool,
     ) -> Filled:
@@ -194,7 +195,7 @@ class Filler:
         fresh = of_sessions(verdict.good, reached)
         m15 = newest_wins(fresh, self._stored_before(target, reached, ledger))
         starts = starts_by_day(m15, reached)
-        evidence = self._evidence(target, verdict, some_empty=not all(starts.values()))
+        evidence = self._evidence(target, verdict, today, some_empty=not all(starts.values()))
         coverage = tuple(
             judge(session, starts[session.day], evidence, ledger.get(session.day))
             for session in reversed(reached)
@@ -277,19 +278,23 @@ class Filler:
         )
         return of_sessions(stored, days)
 
-    def _evidence(self, target: Target, verdict: Verdict, *, some_empty: bool) -> Evidence:
+    def _evidence(
+        self, target: Target, verdict: Verdict, today: date, *, some_empty: bool
+    ) -> Evidence:
         # Only a session without any bar is judged by what is known of others.
         known = self._ledger.known(target.symbol_id) if some_empty else Known(None, None)
         ends: list[datetime] = (
             [] if verdict.good.is_empty() else [verdict.good["ts"][0], verdict.good["ts"][-1]]
         )
         starts = [at for at in (known.earliest, known.latest, *ends) if at]
+        latest = max(starts, default=None)
         return Evidence(
             last_bar=ends[-1] if ends else None,
             earliest_known=min(starts, default=None),
-            latest_known=max(starts, default=None),
+            latest_known=latest,
             rejected=spoilt_slots(verdict.rejects),
             doubtful=belong_elsewhere(verdict.rejects),
+            late=late_day(xnys(), latest, today=today),
         )
 
 

@@ -17,6 +17,7 @@ What belongs here: pure judgement over instants. What does not: where the ledger
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,9 @@ ANSWERS_REJECTED = 3
 #: After so many answers a session is settled whatever they said: bars that are rejected by turns
 #: would be asked for without end.
 ANSWERS_AT_MOST = 6
+#: A provider may be late with yesterday: a session without a bar, of a symbol that traded in the
+#: one before, is asked for again after so long each; then it stays as it is.
+LATE_AFTER = (timedelta(hours=1), timedelta(hours=4), timedelta(hours=12), timedelta(hours=24))
 
 
 class State(StrEnum):
@@ -72,6 +76,7 @@ class SessionCoverage:
         bars: stored 15-minute bars.
         answers: whole answers that covered it so far.
         absences: start of each quarter hour without a bar -> reason; empty when `bars` is 0.
+        again_in: after what time a settled one is asked for once more; None for never.
 
     """
 
@@ -82,6 +87,7 @@ class SessionCoverage:
     bars: int
     answers: int
     absences: Mapping[datetime, Reason] = field(default_factory=dict)
+    again_in: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,7 @@ class Evidence:
         latest_known: start of the symbol's latest bar known, stored ones included.
         rejected: starts of the quarter hours whose bars were rejected (`spoilt_slots`).
         doubtful: whether it held bars that belong elsewhere; then it proves no absence alone.
+        late: the date with which the provider may just be late; None for none.
 
     """
 
@@ -102,6 +109,7 @@ class Evidence:
     latest_known: datetime | None
     rejected: Collection[datetime]
     doubtful: bool = False
+    late: date | None = None
 
 
 def judge(
@@ -134,7 +142,11 @@ def judge(
     if bars:
         return SessionCoverage(session.day, state, None, expected, len(bars), answers, absences)
     reason = next(reason for reason in _EMPTY_REASONS if reason in absences.values())
-    return SessionCoverage(session.day, state, reason, expected, 0, answers)
+    empty = SessionCoverage(session.day, state, reason, expected, 0, answers)
+    if settled and reason is Reason.PROVIDER_EMPTY and session.day == evidence.late:
+        asked_later = answers - ANSWERS_EMPTY_SESSION
+        return replace(empty, again_in=dict(enumerate(LATE_AFTER)).get(asked_later))
+    return empty
 
 
 def _absence(

@@ -1,8 +1,8 @@
-"""Which sessions are asked for again when a day becomes history: the last two before it.
+"""What is special about yesterday: the two sessions before it are asked for again, too.
 
 A provider corrects bars for a day or two. The request for yesterday has room for the sessions
-before it, so looking again costs nothing. What belongs here: the choice. What does not: asking and
-storing (`swiftbolt_assets/assets/filling.py`).
+before it, so looking again costs nothing. It may also be late with yesterday. What belongs here:
+these choices. What does not: asking and storing (`swiftbolt_assets/assets/filling.py`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from swiftbolt_assets.market.coverage import State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import date
+    from datetime import date, datetime
 
     from swiftbolt_assets.market.coverage import SessionCoverage
     from swiftbolt_assets.market.sessions import Calendar, Session
@@ -23,6 +23,20 @@ if TYPE_CHECKING:
 LOOKED_AT_AGAIN = 2
 #: So many calendar days hold at least that many sessions, holidays included.
 REACH = timedelta(days=14)
+
+
+def late_day(calendar: Calendar, latest_known: datetime | None, *, today: date) -> date | None:
+    """Return the newest session before today if the symbol traded in the one before it.
+
+    Args:
+        calendar: the exchange's sessions.
+        latest_known: start of the symbol's latest bar known, None without any.
+        today: the current New York date.
+
+    """
+    past = calendar.between(today - REACH, today - timedelta(days=1))
+    traded = latest_known is not None and latest_known >= past[-2].opens
+    return past[-1].day if traded else None
 
 
 def sessions_to_revise(

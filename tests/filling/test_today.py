@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
+import polars as pl
 import pytest
 
 from resources.endpoint import Secret
@@ -21,6 +23,7 @@ from swiftbolt_assets.market.sessions import xnys
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from resources.contract import Answer
     from swiftbolt_assets.assets.filling import Filled
     from tests.filling.conftest import Desk, Simulator
 
@@ -264,3 +267,65 @@ def test_an_older_gap_is_filled_without_looking_again(clocks: Clocks) -> None:
     one.fill(TODAY, TODAY)
     (filled,) = one.fill(date(2026, 11, 18), date(2026, 11, 18))
     assert [row.day for row in filled.coverage] == [date(2026, 11, 18)]
+
+
+class Late:
+    """A provider that has not got today's session yet, but those before it."""
+
+    def __init__(self, one: Desk, times: int) -> None:
+        self.name = one.polygon.name
+        self.asked = 0
+        self._inner, self._times = one.polygon, times
+
+    def fetch(self, symbol: str, first: date, last: date, *, priority: int) -> Answer:
+        answer = self._inner.fetch(symbol, first, last, priority=priority)
+        self.asked += 1
+        if self.asked > self._times:
+            return answer
+        return replace(answer, bars=answer.bars.filter(pl.col("ts") < SESSION.opens))
+
+
+def ask_in(one: Desk) -> int | None:
+    """Return in how many hours the day is asked for again, and let them pass."""
+    with one.database.transaction() as connection:
+        row = connection.execute(
+            "select state, reason, extract(epoch from ask_again_at - clock_timestamp())"
+            " from session_coverage where day = %s",
+            (TODAY,),
+        ).fetchone()
+        assert row is not None
+        assert row[:2] == ("final", "provider_empty")
+        connection.execute(
+            "update session_coverage set ask_again_at = clock_timestamp()"
+            " where ask_again_at is not null"
+        )
+        connection.execute("select reopen_late_sessions()")
+    return row[2] and round(row[2] / 3600)
+
+
+def test_a_day_that_the_provider_is_late_with_is_asked_for_later_a_bounded_number_of_times(
+    clocks: Clocks,
+) -> None:
+    clocks.now = new_york(0, 30, date(2026, 11, 21))
+    one = clocks.desk()
+    one.today = date(2026, 11, 21)
+    one.fill(date(2026, 11, 18), date(2026, 11, 19))
+    late = Late(one, times=100)
+    waits = []
+    while not waits or waits[-1] is not None:
+        one.fill(TODAY, TODAY, provider=late)
+        waits.append(ask_in(one))
+    assert waits == [1, 4, 12, 24, None]
+    assert late.asked == 6
+    assert one.fill(TODAY, TODAY) == []
+
+
+def test_a_late_day_that_comes_after_all_is_stored(clocks: Clocks) -> None:
+    clocks.now = new_york(0, 30, date(2026, 11, 21))
+    one = clocks.desk()
+    one.today = date(2026, 11, 21)
+    one.fill(date(2026, 11, 18), date(2026, 11, 19))
+    one.fill(TODAY, TODAY, provider=Late(one, times=2))
+    assert ask_in(one) == 1
+    one.fill(TODAY, TODAY)
+    one.assert_exact(date(2026, 11, 18), TODAY)

@@ -66,3 +66,27 @@ end
 $$;
 revoke all on function replace_live_bars(uuid, date[], timestamptz, timestamptz)
   from public, anon, authenticated, service_role;
+
+-- A settled session that is to be asked for once more: its provider may have been late.
+alter table session_coverage add column ask_again_at timestamptz;
+create index session_coverage_again on session_coverage (ask_again_at) where ask_again_at is not null;
+
+-- Opens them when their time has come, so that the next plan asks; returns how many.
+create function reopen_late_sessions() returns integer language plpgsql as $$
+declare
+  reopened uuid[];
+begin
+  with due as (
+    update session_coverage set state = 'open', settled_at = null, ask_again_at = null
+     where ask_again_at <= clock_timestamp() and state = 'final'
+    returning symbol_id
+  )
+  select array_agg(symbol_id) into reopened from due;
+  if reopened is not null then
+    update symbol_plans p set stale = true
+      from symbols s where s.ticker = p.symbol and s.id = any(reopened);
+  end if;
+  return coalesce(cardinality(reopened), 0);
+end
+$$;
+revoke all on function reopen_late_sessions() from public, anon, authenticated, service_role;
