@@ -11,7 +11,7 @@ touches (`resources/`), and how Dagster hears of it (`bars.py`). No Dagster here
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,7 @@ from swiftbolt_assets.market.finalization import REACH, late_day, sessions_to_re
 from swiftbolt_assets.market.plan import plan_edge
 from swiftbolt_assets.market.resample import resample
 from swiftbolt_assets.market.sessions import xnys
+from swiftbolt_assets.market.sketch import sketches
 from swiftbolt_assets.market.timeframes import Timeframe
 from swiftbolt_assets.market.validation import (
     REJECT_SCHEMA,
@@ -47,7 +48,7 @@ from swiftbolt_assets.market.validation import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from uuid import UUID
 
     from resources.bars import BarStore
@@ -90,6 +91,7 @@ class Filled:
         rejected: bars quarantined.
         requests: HTTP requests it cost.
         seconds: from asking to committed.
+        sketches: a line that draws each session's bars, by timeframe and session date.
 
     """
 
@@ -99,6 +101,7 @@ class Filled:
     rejected: int
     requests: int
     seconds: float
+    sketches: Mapping[Timeframe, Mapping[date, str]] = field(default_factory=dict)
 
 
 class Filler:
@@ -233,6 +236,10 @@ class Filler:
             rejected=verdict.rejects.height,
             requests=answer.requests,
             seconds=time.monotonic() - started,
+            sketches={
+                name: sketches(frame, reached)
+                for name, frame in {**bars, Timeframe.M15: m15}.items()
+            },
         )
 
     def _store_plan_cut(

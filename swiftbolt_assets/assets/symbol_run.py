@@ -7,7 +7,6 @@ not: the steps themselves (`filling.py`, `today.py`, `rebuilding.py`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from resources.live import LiveBook
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from dagster._core.definitions.metadata import RawMetadataValue
 
     from resources.dagster import PolygonResource, Storage, TradierResource
-    from resources.sessions_write import Replaced
     from swiftbolt_assets.assets.filling import Filled, Target
     from swiftbolt_assets.market.coverage import SessionCoverage
     from swiftbolt_assets.market.sessions import Session
@@ -120,8 +118,7 @@ class SymbolRun:
             }
             if coverage:
                 sessions = [by_day[day] for day in coverage]
-                replaced = {row.day: row for row in filled.written.replaced}
-                self._report(sessions, _rows(filled), coverage, cost, replaced)
+                self._report(sessions, _rows(filled), coverage, cost, filled)
                 cost = Cost()
 
     def _refresh(self, session: Session) -> None:
@@ -148,7 +145,7 @@ class SymbolRun:
         rows: Rows,
         coverage: Mapping[date, SessionCoverage],
         cost: Cost | None = None,
-        replaced: Mapping[date, Replaced] = MappingProxyType({}),
+        filled: Filled | None = None,
     ) -> None:
         share = (cost or Cost()).share(len(sessions))
         for timeframe in Timeframe:
@@ -156,7 +153,7 @@ class SymbolRun:
                 (
                     str(BarKey(session.day, self.target.symbol)),
                     _metadata(session, timeframe, rows, coverage.get(session.day), share)
-                    | _comparison(replaced.get(session.day)),
+                    | _shown(filled, timeframe, session.day),
                 )
                 for session in sessions
             ]
@@ -231,13 +228,19 @@ def _metadata(
     return metadata
 
 
-def _comparison(replaced: Replaced | None) -> dict[str, RawMetadataValue]:
-    """Return what replacing a session's live bars showed; nothing where there were none."""
-    if replaced is None:
-        return {}
-    return {
-        "live_bars": replaced.live_bars,
-        "differing_bars": replaced.differing,
-        "max_price_difference": replaced.max_price_difference,
-        "max_volume_difference": replaced.max_volume_difference,
-    }
+def _shown(filled: Filled | None, timeframe: Timeframe, day: date) -> dict[str, RawMetadataValue]:
+    """Return what an answer showed of a session: a drawing, and how live bars differed from it."""
+    shown: dict[str, RawMetadataValue] = {}
+    if filled is None:
+        return shown
+    if day in filled.sketches.get(timeframe, {}):
+        shown["bars"] = filled.sketches[timeframe][day]
+    for replaced in filled.written.replaced:
+        if replaced.day == day:
+            shown |= {
+                "live_bars": replaced.live_bars,
+                "differing_bars": replaced.differing,
+                "max_price_difference": replaced.max_price_difference,
+                "max_volume_difference": replaced.max_volume_difference,
+            }
+    return shown
