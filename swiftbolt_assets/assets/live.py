@@ -20,7 +20,7 @@ from resources.live import LiveBook
 from swiftbolt_assets.assets.freshness import fresh_now
 from swiftbolt_assets.assets.partitions import BarKey
 from swiftbolt_assets.assets.refreshing import Refreshed, Round
-from swiftbolt_assets.assets.reporting import report_sessions
+from swiftbolt_assets.assets.reporting import report_check, report_sessions
 from swiftbolt_assets.errors import SwiftBoltError
 from swiftbolt_assets.market.live import due
 from swiftbolt_assets.market.sessions import SLOT, Session, xnys
@@ -78,7 +78,7 @@ def build_live_job(derived: Sequence[Timeframe], least_priority: int) -> dg.JobD
         for one in failed:
             context.log.warning(f"{one.watched.symbol}: {one.error}")
         if failed or any(_is_news(one) for one in done):
-            context.log_event(fresh_now(storage))
+            report_check(context, fresh_now(storage))
         context.log.info(_summary(done, len(wanted), len(watched)))
         if done and len(failed) == len(done):
             raise SwiftBoltError(f"{failed[0].watched.symbol}: {failed[0].error}")

@@ -41,3 +41,8 @@ def report_sessions(
             dg.AssetMaterialization(asset, partition=key, metadata=metadata),
             DagsterEventBatchMetadata(batch, index == last),
         )
+
+
+def report_check(context: dg.OpExecutionContext, evaluation: dg.AssetCheckEvaluation) -> None:
+    """Record the outcome of an asset check from an op, which may not return one."""
+    DagsterEvent.asset_check_evaluation(context.get_step_execution_context(), evaluation)
