@@ -20,6 +20,7 @@ from resources.endpoint import Secret
 from resources.http import Transport
 from resources.ledger import Ledger
 from resources.polygon import PolygonClient
+from resources.polygon_splits import PolygonSplits
 from resources.postgres import Database
 from resources.provider_health import GuardedProvider, ProviderHealth
 from resources.rate_limit import limiter
@@ -124,23 +125,38 @@ class PolygonResource(dg.ConfigurableResource[None]):
             ConfigurationError: only the other provider has a key.
 
         """
-        settings = read_settings()
-        if settings.polygon_key is None and not settings.simulated:
-            raise ConfigurationError(
-                "POLYGON_API_KEY: it is unset, so history is off; set it to fetch past sessions"
-            )
-        key = Secret(settings.polygon_key or SIMULATOR_KEY, "POLYGON_API_KEY")
-        transport = _transport(
-            storage,
-            name="polygon",
-            base_url=self.base_url or POLYGON_URL,
-            key=key,
-            per_minute=self.requests_per_minute,
-        )
+        transport = self._transport(storage)
         health = ProviderHealth(storage.database.connect)
         # Inside the guard: a slice has begun when the provider is asked, not when it cools down.
         announced = AnnouncedProvider(PolygonClient(transport), storage.work)
         return GuardedProvider(announced, health, probe=probe)
+
+    def open_splits(self, storage: Storage) -> PolygonSplits:
+        """Return the client of the list of splits; what it meets is not held against bars.
+
+        Raises:
+            ConfigurationError: only the other provider has a key.
+
+        """
+        return PolygonSplits(self._transport(storage))
+
+    def is_off(self) -> bool:
+        """Return whether only Tradier has a key: history is off then."""
+        settings = read_settings()
+        return settings.polygon_key is None and not settings.simulated
+
+    def _transport(self, storage: Storage) -> Transport:
+        if self.is_off():
+            raise ConfigurationError(
+                "POLYGON_API_KEY: it is unset, so history is off; set it to fetch past sessions"
+            )
+        return _transport(
+            storage,
+            name="polygon",
+            base_url=self.base_url or POLYGON_URL,
+            key=Secret(read_settings().polygon_key or SIMULATOR_KEY, "POLYGON_API_KEY"),
+            per_minute=self.requests_per_minute,
+        )
 
 
 class TradierResource(dg.ConfigurableResource[None]):

@@ -65,6 +65,20 @@ def next_request(next_url: str, base_url: str, symbol: str) -> Request:
         MalformedReplyError: the link leads to another host or to something else than this series.
 
     """
+    path, cursor = next_page(next_url, base_url)
+    match = _RANGE.fullmatch(path)
+    if match is None or match["ticker"] != segment(symbol):
+        raise MalformedReplyError(f"the next page is of something else: {shown(path)}")
+    return Request(path, (*cursor, *_PARAMS))
+
+
+def next_page(next_url: str, base_url: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Return the path of a next page, below `base_url`, and the cursor of its query.
+
+    Raises:
+        MalformedReplyError: the link leads to another host.
+
+    """
     base = urlsplit(base_url)
     try:
         link = urlsplit(next_url)
@@ -74,13 +88,8 @@ def next_request(next_url: str, base_url: str, symbol: str) -> Request:
     same = (host, port) == (base.hostname, base.port) or {host, base.hostname} <= _HOSTS
     if not same:
         raise MalformedReplyError(f"the next page is on another host: {shown(host)}")
-    path = link.path.removeprefix(base.path)
-    match = _RANGE.fullmatch(path)
-    if match is None or match["ticker"] != segment(symbol):
-        raise MalformedReplyError(f"the next page is of something else: {shown(path)}")
-    ours = dict(_PARAMS)
-    cursor = [(k, v) for k, v in parse_qsl(link.query) if k == "cursor"]
-    return Request(path, (*cursor, *ours.items()))
+    cursor = tuple((k, v) for k, v in parse_qsl(link.query) if k == "cursor")
+    return link.path.removeprefix(base.path), cursor
 
 
 def start_ms(request: Request) -> int:

@@ -122,7 +122,7 @@ def parse_page(reply: Reply, symbol: str) -> Page:
         head: _Envelope = page
     except msgspec.MsgspecError:
         head, bars = _slow_page(reply.body)
-    _check_status(head, reply)
+    check_status(head.status, head.message or head.error, reply)
     count = 0 if bars is None else bars.height
     for promised in (head.resultsCount, head.count):
         if promised is not None and promised != count:
@@ -142,11 +142,11 @@ def parse_page(reply: Reply, symbol: str) -> Page:
     )
 
 
-def _check_status(head: _Envelope, reply: Reply) -> None:
+def check_status(status: str, message: str | None, reply: Reply) -> None:
     """Raise what the status in the body of a 200 stands for, as the HTTP status would."""
-    said = shown(head.message or head.error or "")
-    text = f"status {shown(head.status)}{f': {said}' if said else ''}"
-    match head.status:
+    said = shown(message or "")
+    text = f"status {shown(status)}{f': {said}' if said else ''}"
+    match status:
         case "OK" | "DELAYED":
             return
         case "NOT_AUTHORIZED":

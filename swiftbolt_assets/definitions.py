@@ -12,9 +12,11 @@ from resources.dagster import PolygonResource, PostgresResource, TradierResource
 from sensors.backfill import Rules, build_backfill_sensor
 from sensors.failures import build_failure_sensor
 from sensors.schedules import build_live_schedule
+from sensors.splits import build_splits_sensor
 from sensors.symbols import build_symbols_sensor
 from swiftbolt_assets.assets.bars import build_bar_assets
 from swiftbolt_assets.assets.live import build_live_job
+from swiftbolt_assets.assets.splits import build_splits_job
 from swiftbolt_assets.market.lanes import PEOPLE
 from swiftbolt_assets.market.timeframes import Timeframe
 from swiftbolt_assets.orchestration.forked_runs import fork_runs
@@ -31,6 +33,9 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     polygon = (
         PolygonResource if settings.polygon_url or not settings.simulated else SimulatedPolygon
     )
+    history = polygon(
+        base_url=settings.polygon_url, requests_per_minute=settings.polygon_per_minute
+    )
     tradier = tradier_resource(settings)
     bars = build_bar_assets(settings.first_date, derived)
     postgres = PostgresResource()
@@ -44,13 +49,16 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             build_backfill_sensor(postgres, rules),
             build_failure_sensor(postgres),
             build_symbols_sensor(postgres),
+            build_splits_sensor(postgres, history),
         ],
-        jobs=[dg.define_asset_job(FILL_BARS, selection=dg.AssetSelection.assets(bars)), live],
+        jobs=[
+            dg.define_asset_job(FILL_BARS, selection=dg.AssetSelection.assets(bars)),
+            live,
+            build_splits_job(),
+        ],
         resources={
             "postgres": postgres,
-            "polygon": polygon(
-                base_url=settings.polygon_url, requests_per_minute=settings.polygon_per_minute
-            ),
+            "polygon": history,
             "tradier": tradier,
         },
         # One process a run: a step of its own would import everything again, 1-2 s of CPU.

@@ -17,6 +17,7 @@ from uuid import UUID
 import dagster as dg
 
 from resources.dagster import PolygonResource, PostgresResource, TradierResource
+from resources.splits import SplitBook
 from swiftbolt_assets.assets.checks import CHECK_SPECS, check_results
 from swiftbolt_assets.assets.describing import ASSET_SPECS
 from swiftbolt_assets.assets.filling import Target
@@ -85,7 +86,11 @@ def build_bar_assets(first_date: date, derived: Sequence[Timeframe]) -> dg.Asset
         finally:
             storage.close()
         yield from check_results(
-            context.selected_asset_check_keys, storage.ledger, asked, {str(t) for t in derived}
+            context.selected_asset_check_keys,
+            storage.ledger,
+            asked,
+            {str(t) for t in derived},
+            splits=SplitBook(storage.database),
         )
         if FRESH.key in context.selected_asset_check_keys:
             yield fresh_result(storage)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from swiftbolt_assets.market.coverage import State
+from swiftbolt_assets.market.splits import findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from resources.ledger import Ledger
+    from resources.splits import SplitBook
 
 COMPLETE = dg.AssetCheckSpec(
     "complete",
@@ -32,7 +34,12 @@ DERIVED = tuple(
     )
     for asset in ("h1_bars", "h4_bars")
 )
-CHECK_SPECS = (COMPLETE, *DERIVED)
+SPLITS = dg.AssetCheckSpec(
+    "splits_explain_prices",
+    asset="m15_bars",
+    description="No night's price jumps like a split that is unknown; every known one shows.",
+)
+CHECK_SPECS = (COMPLETE, *DERIVED, SPLITS)
 _SHOWN = 20
 
 
@@ -41,6 +48,8 @@ def check_results(
     ledger: Ledger,
     asked: Mapping[UUID, Sequence[date]],
     derived: set[str],
+    *,
+    splits: SplitBook,
 ) -> Iterator[dg.AssetCheckResult]:
     """Evaluate the selected checks over the past sessions of a run.
 
@@ -49,10 +58,13 @@ def check_results(
         ledger: what is stored.
         asked: past session dates by symbol id.
         derived: the timeframes that are derived, `h1` and `h4` unless switched off.
+        splits: the known splits.
 
     """
     if COMPLETE.key in selected:
         yield _complete(ledger, asked)
+    if SPLITS.key in selected:
+        yield _splits(splits, asked)
     wanted = {spec.asset_key.to_user_string(): spec for spec in DERIVED if spec.key in selected}
     if not wanted:
         return
@@ -95,5 +107,31 @@ def _complete(ledger: Ledger, asked: Mapping[UUID, Sequence[date]]) -> dg.AssetC
             "bars": bars,
             "quarter_hours_without_trade": absent,
             "open_sessions": ", ".join(open_days[:_SHOWN]) or "none",
+        },
+    )
+
+
+def _splits(book: SplitBook, asked: Mapping[UUID, Sequence[date]]) -> dg.AssetCheckResult:
+    """Warn at most: what jumps may be news, and a split may be known only tomorrow."""
+    nights = 0
+    doubts: list[str] = []
+    for symbol_id, days in asked.items():
+        if not days:
+            continue
+        edges = book.edges(symbol_id, days)
+        nights += max(0, len(edges) - 1)
+        doubts += [
+            f"{found.day}: {found.doubt} ({found.ratio:.3g}, expected {found.expected:.3g})"
+            for found in findings(edges, book.of(symbol_id))
+        ]
+    return dg.AssetCheckResult(
+        asset_key=SPLITS.asset_key,
+        check_name=SPLITS.name,
+        passed=not doubts,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "nights": nights,
+            "doubts": len(doubts),
+            "first": "; ".join(doubts[:_SHOWN]) or "none",
         },
     )

@@ -18,6 +18,7 @@ from swiftbolt_assets.settings import read_settings
 if TYPE_CHECKING:
     from resources.contract import BarProvider
     from resources.dagster import Storage
+    from resources.polygon_splits import PolygonSplits
     from swiftbolt_assets.simulator.server import SimulatorThread
 
 #: This process's simulator, by process id: a forked child starts its own.
@@ -41,9 +42,16 @@ class SimulatedPolygon(PolygonResource):
 
     def open(self, storage: Storage, *, probe: bool = False) -> BarProvider:
         """Return the client of the simulator."""
+        return self._reached().open(storage, probe=probe)
+
+    def open_splits(self, storage: Storage) -> PolygonSplits:
+        """Return the client of the simulator."""
+        return self._reached().open_splits(storage)
+
+    def _reached(self) -> PolygonResource:
         return PolygonResource(
             base_url=simulator_url(), requests_per_minute=self.requests_per_minute
-        ).open(storage, probe=probe)
+        )
 
 
 class SimulatedTradier(TradierResource):

@@ -44,6 +44,7 @@ def test_every_asked_partition_is_reported_with_numbers_that_can_be_plotted(
         "h1_bars.equals_resample": True,
         "h4_bars.equals_resample": True,
         "m15_bars.fresh": True,
+        "m15_bars.splits_explain_prices": True,
     }
 
 

@@ -65,6 +65,8 @@ def test_the_code_location_holds_what_others_rely_on(monkeypatch: pytest.MonkeyP
     }
     assert {(c.asset_key.to_user_string(), c.name) for c in graph.asset_check_keys} == {
         ("m15_bars", "complete"),
+        ("m15_bars", "fresh"),
+        ("m15_bars", "splits_explain_prices"),
         ("h1_bars", "equals_resample"),
         ("h4_bars", "equals_resample"),
     }

@@ -1,1 +1,2 @@
-select 1;
+drop function get_chart_data_v2(uuid, varchar, timestamptz, timestamptz, boolean);
+drop table split_lookups;

@@ -20,6 +20,8 @@ def downgrade() -> None:
     run_sql(
         "0002_proof_down.sql",
         "0002_splits_down.sql",
+        # The chart's function as it was.
+        "0001_chart.sql",
         "0002_finalization_down.sql",
         "0002_live_down.sql",
     )

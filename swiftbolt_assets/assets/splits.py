@@ -1,0 +1,101 @@
+"""The job `look_up_splits`: keeps table `splits` current, one request a day for all symbols.
+
+An op, not an asset: bars never depend on it. A look-up that fails is told, kept with its reason and
+asked again later; it does not count against the provider's health, which is about bars. It asks at
+the lowest priority, so that bars take their slots first.
+
+What belongs here: the run. What does not: what is due (`resources/splits.py`), when it is launched
+(`sensors/splits.py`), folding (`market/splits.py`).
+"""
+
+# No `from __future__ import annotations`: Dagster reads the op's annotations at run time.
+from collections.abc import Callable, Sequence
+from datetime import date
+
+import dagster as dg
+
+from resources.dagster import PolygonResource, PostgresResource
+from resources.polygon_splits import PolygonSplits, SplitsAsked
+from resources.splits import SplitBook
+from swiftbolt_assets.errors import BadRequestError, ProviderError, SwiftBoltError
+
+LOOK_UP_SPLITS = "look_up_splits"
+#: For the request limiter: below every bar.
+_PRIORITY = -1
+#: Reasons in a failed run's own message; the table has all.
+_TOLD = 3
+
+
+def build_splits_job() -> dg.JobDefinition:
+    """Return the job."""
+
+    @dg.op(name="look_up", description="Asks Polygon for the splits that are due to be asked for.")
+    def look_up(
+        context: dg.OpExecutionContext, postgres: PostgresResource, polygon: PolygonResource
+    ) -> None:
+        storage = postgres.open()
+        book = SplitBook(storage.database)
+        try:
+            with book.turn() as is_ours:
+                today = storage.clock.today()
+                wanted = book.due(today) if is_ours else []
+                if not wanted:
+                    context.log.info("nothing is due, or another run asks")
+                    return
+                failures = ask(polygon.open_splits(storage), book, wanted, today, context.log.info)
+        except SwiftBoltError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        finally:
+            storage.close()
+        if failures:
+            raise dg.Failure("; ".join(failures[:_TOLD]), allow_retries=False)
+
+    @dg.job(
+        name=LOOK_UP_SPLITS,
+        executor_def=dg.in_process_executor,
+        description="Asks for share splits: once a day for all symbols, once for each new one.",
+        # A killed one is not started again: what is due then is asked for by the next.
+        run_tags={"dagster/max_retries": "0"},
+    )
+    def look_up_splits_job() -> None:
+        look_up()
+
+    return look_up_splits_job
+
+
+def ask(
+    client: PolygonSplits,
+    book: SplitBook,
+    wanted: Sequence[SplitsAsked],
+    today: date,
+    tell: Callable[[str], object],
+) -> list[str]:
+    """Ask and store one after the other; return why some failed.
+
+    A provider that does not answer is not asked for the rest: that waits, too.
+
+    Raises:
+        StorageError: the database does not answer.
+
+    """
+    failures: list[str] = []
+    away: ProviderError | None = None
+    for asked in wanted:
+        whose = asked.symbol or "all symbols"
+        try:
+            if away is not None:
+                raise away
+            answer = client.fetch(asked, priority=_PRIORITY)
+        except ProviderError as error:
+            away = None if isinstance(error, BadRequestError) else error
+            book.failed(asked, error)
+            failures.append(f"splits of {whose}: {error}")
+            continue
+        changes = book.store(answer, today)
+        tell(
+            f"splits of {whose} since {asked.first}: {changes.added} new, {changes.changed} "
+            f"changed, {changes.removed} withdrawn; {answer.requests} requests"
+        )
+        for line in answer.refused:
+            tell(f"splits of {whose}: not believed: {line}")
+    return failures
