@@ -13,6 +13,9 @@ $$;
 -- place in the request queue before its run stands: for ten seconds less urgent work leaves it a slot.
 create function hand_down_priority() returns trigger language plpgsql as $$
 begin
+  delete from rate_waiter where id in (
+    select id from rate_waiter where name = 'polygon' and seen_until <= clock_timestamp()
+       for update skip locked);
   insert into rate_waiter (name, priority, seen_until, holder)
   select 'polygon', 199, clock_timestamp() + interval '10 seconds', 'announced ' || c.symbol
     from changed c where c.enabled and c.priority >= 200
