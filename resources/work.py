@@ -182,7 +182,7 @@ class WorkQueue:
         return row[0] if row else 0
 
     def reset_stale(self) -> int:
-        """Give back rows that a command or a worker from outside began and left; return how many."""
+        """Give back rows that a command or an outside worker began and left; return how many."""
         return in_turn(
             self._database,
             lambda connection: _number(
