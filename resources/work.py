@@ -188,11 +188,13 @@ class WorkQueue:
         return row[0] if row else 0
 
     def reset_stale(self) -> int:
-        """Give back rows that a worker from outside began and left; return how many."""
+        """Give back rows that a command or an outside worker began and left; return how many."""
         return in_turn(
             self._database,
             lambda connection: _number(
-                connection.execute("select requeued + failed from reset_stale_running_jobs()")
+                connection.execute(
+                    "select release_abandoned() + requeued + failed from reset_stale_running_jobs()"
+                )
             ),
         )
 

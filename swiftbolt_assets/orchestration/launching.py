@@ -53,7 +53,7 @@ CLAIM_TAG = "swiftbolt/claim"
 LANE_TAG = "swiftbolt/lane"
 FILL_TAG = "swiftbolt/fill"
 #: So many slices go first as one plain run: what a minute's smallest budget carries. A backfill
-#: waits up to 30 s for the daemon, a plain run one second.
+#: waits up to 10 s for the daemon, a plain run one second.
 _FIRST_SLICES = 5
 _POLL_S = 0.5
 #: A part of the platform that died answers again within this time.

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -13,6 +14,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from resources.ledger import Ledger
 from resources.tracking import track
 from resources.work import WorkQueue
 from swiftbolt_assets import errors
@@ -539,6 +541,28 @@ def test_A64_rows_that_a_worker_left_running_are_queued_again_and_failed_in_the_
     ((status, code, message),) = office.runs("AAPL", "status, error_code, error_message")
     assert (status, code) == ("failed", "STALE_RUNNING")
     assert message == "no progress for 0 minutes"
+
+
+def test_rows_that_a_killed_command_left_running_are_queued_again_once_its_turn_is_free(
+    office: Office,
+) -> None:
+    office.by_hand.want("AAPL", window=3)
+    office.queue.plan()
+    office.queue.begin("AAPL", date(2026, 11, 1), date(2026, 11, 19))
+    symbol_id = office.by_hand.rows("select id from symbols where ticker = 'AAPL'")[0][0]
+    ledger = Ledger(office.database)
+    with ledger.symbol_turn(symbol_id):
+        with office.database.transaction() as sql:
+            sql.execute("alter table job_runs disable trigger job_runs_touch")
+            sql.execute("update job_runs set updated_at = now() - interval '30 seconds'")
+            sql.execute("alter table job_runs enable trigger job_runs_touch")
+        assert office.queue.reset_stale() == 0, "its process works on it"
+    # The server lets go of the turn a moment after its connection is closed.
+    deadline = time.monotonic() + 30
+    while not (released := office.queue.reset_stale()):
+        assert time.monotonic() < deadline
+    assert released == 1
+    assert office.runs("AAPL", "status, attempt, error_code") == [("queued", 2, "STALE_RUNNING")]
 
 
 def test_a_claims_running_rows_are_not_stale_while_they_wait_for_the_provider(

@@ -30,7 +30,7 @@ begin
        'insert_slices', 'complete_job_run', 'mark_plans_stale', 'requeue_failed', 'wanted_priority',
        'first_fetched_day', 'announce_work', 'hand_down_priority', 'claim_symbol',
        'claim_queued_job', 'begin_slices', 'settle_slices', 'retry_delay', 'fail_slices',
-       'release_claims', 'cancel_claims', 'restart_slices', 'reset_stale_running_jobs', 'get_job_progress',
+       'release_claims', 'cancel_claims', 'release_abandoned', 'restart_slices', 'reset_stale_running_jobs', 'get_job_progress',
        'seed_intraday_backfill_job', 'parse_timeframe',
        'get_coverage', 'get_coverage_gaps', 'job_slice_exists', 'get_symbol_timeframe_coverage',
        'get_timeframe_job_stats', 'get_user_tracked_symbols_status', 'get_chart_data_v2')

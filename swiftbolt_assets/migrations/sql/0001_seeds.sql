@@ -82,7 +82,7 @@ begin
     'insert_slices(text[], date)', 'claim_symbol(uuid, integer)', 'claim_queued_job()',
     'begin_slices(text, date, date)', 'settle_slices(uuid, date, date, text)',
     'fail_slices(text, text, text, boolean, integer)', 'release_claims(uuid[], text, date, date, text, integer)',
-    'cancel_claims(uuid[], text)', 'restart_slices(text)', 'reset_stale_running_jobs(integer, integer)',
+    'cancel_claims(uuid[], text)', 'release_abandoned(integer)', 'restart_slices(text)', 'reset_stale_running_jobs(integer, integer)',
     'seed_intraday_backfill_job(text, text, integer, integer)',
     'auto_create_jobs_for_tracked_symbols()', 'set_tracking_priority()', 'complete_job_definition()',
     'complete_job_run()', 'hand_down_priority()', 'announce_work()', 'mark_plans_stale()',

@@ -13,6 +13,9 @@ $$;
 -- place in the request queue before its run stands: for ten seconds less urgent work leaves it a slot.
 create function hand_down_priority() returns trigger language plpgsql as $$
 begin
+  delete from rate_waiter where id in (
+    select id from rate_waiter where name = 'polygon' and seen_until <= clock_timestamp()
+       for update skip locked);
   insert into rate_waiter (name, priority, seen_until, holder)
   select 'polygon', 199, clock_timestamp() + interval '10 seconds', 'announced ' || c.symbol
     from changed c where c.enabled and c.priority >= 200
@@ -129,7 +132,8 @@ begin
   )
   update job_runs r set
     status = case when last_day = newest then 'running' else 'queued' end,
-    started_at = case when last_day = newest then clock_timestamp() else started_at end
+    started_at = case when last_day = newest then clock_timestamp() else started_at end,
+    provider = case when last_day = newest then 'polygon' else provider end
     from held where r.id = held.id;
 end
 $$;
@@ -299,6 +303,40 @@ begin
   get diagnostics waiting = row_count;
   perform pg_notify('swiftbolt_work', '');
   return failed + waiting;
+end
+$$;
+
+-- Gives back what a command began and left: nobody holds the symbol's turn any more (`symbol_turn` in
+-- resources/ledger.py). Rows of a worker from outside name no provider; they have an hour.
+create function release_abandoned(p_max_attempts integer default 5) returns integer
+language plpgsql as $$
+declare
+  begun record;
+  changed integer;
+  released integer := 0;
+begin
+  for begun in
+    select distinct r.symbol, s.id from job_runs r join symbols s on s.ticker = r.symbol
+     where r.status = 'running' and r.claim_id is null and r.provider is not null
+       and r.updated_at <= clock_timestamp() - interval '20 seconds'
+     order by r.symbol
+  loop
+    if pg_try_advisory_xact_lock(hashtextextended('fill ' || begun.id, 0)) then
+      update job_runs r set
+        status = case when r.attempt >= p_max_attempts then 'failed' else 'queued' end,
+        attempt = least(r.attempt + 1, p_max_attempts),
+        error_code = 'STALE_RUNNING', error_message = 'the process that worked on it is gone',
+        finished_at = case when r.attempt >= p_max_attempts then clock_timestamp() end,
+        next_attempt_at = case
+          when r.attempt >= p_max_attempts then clock_timestamp() + interval '1 day' end,
+        priority = wanted_priority(r.symbol, r.priority)
+       where r.symbol = begun.symbol and r.status = 'running' and r.claim_id is null
+         and r.provider is not null;
+      get diagnostics changed = row_count;
+      released := released + changed;
+    end if;
+  end loop;
+  return released;
 end
 $$;
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 
 from resources import embedded
@@ -158,3 +159,25 @@ def test_many_processes_track_the_same_symbols_in_any_order_at_once(home: Any) -
     for symbol in symbols:
         assert wanted(home, symbol) == {name: (days, 300) for name, days in WINDOWS.items()}
         assert len(sources(home, symbol)) == 3
+
+
+def test_ten_processes_that_track_one_symbol_at_once_leave_one_set_of_definitions(
+    home: Any, finish: Callable[..., Any]
+) -> None:
+    sources = ("watchlist", "chart_view", "recent_search")
+    started = [
+        home.start("track", "ROKU", "PINS", "--source", sources[number % 3]) for number in range(10)
+    ]
+    done = [finish(process) for process in started]
+    assert [(one.code, one.err) for one in done] == [(0, "")] * 10
+    for symbol in ("ROKU", "PINS"):
+        assert wanted(home, symbol) == {name: (days, 300) for name, days in WINDOWS.items()}
+    planned = "select plan_job_runs('ROKU')"
+    with psycopg.connect(home.database_url, autocommit=True) as connection:
+        assert connection.execute(planned).fetchone() != (0,)
+        assert connection.execute(planned).fetchone() == (0,)
+    doubled = (
+        "select count(*) from (select symbol, timeframe, first_day from job_runs"
+        " where symbol = 'ROKU' group by 1, 2, 3 having count(*) > 1) d"
+    )
+    assert home.sql(doubled) == [(0,)]

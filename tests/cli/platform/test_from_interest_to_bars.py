@@ -72,9 +72,10 @@ def looks(up: Any, wait_for: Callable[..., Any]) -> list[Look]:
     started = time.monotonic()
 
     def complete() -> bool:
+        done = bool(up.is_complete("MSFT"))
         progress, ((charted, timeframes),) = up.progress("MSFT"), up.rows(CHART)
         seen.append(Look(time.monotonic() - started, progress, charted, timeframes))
-        return bool(up.is_complete("MSFT"))
+        return done
 
     # (ceil(5 requests / 5 a minute) - 1) minutes + 45 s.
     wait_for(complete, "a year of MSFT", 45)
