@@ -16,7 +16,7 @@ from resources.live import LiveBook
 from resources.provider_health import ProviderHealth
 from swiftbolt_assets.assets.bars import PRIORITY_TAG
 from swiftbolt_assets.assets.live import REFRESH_TODAY
-from swiftbolt_assets.market.live import age, closed_hours, due
+from swiftbolt_assets.market.live import age, awaited_close, closed_hours, due
 from swiftbolt_assets.market.sessions import xnys
 
 if TYPE_CHECKING:
@@ -80,12 +80,13 @@ def reason_to_wait(storage: Storage, least_priority: int) -> str | None:
     if session is None or now < session.opens:
         return closed_hours(xnys(), now)
     watched = LiveBook(storage.database).watched(least_priority=least_priority)
-    if due(watched, session, now):
+    someone = any(one.may_ask for one in watched)
+    if due(watched, session, now) or (someone and awaited_close(session, now)):
         cooling = ProviderHealth(storage.database.connect).cooling("tradier")
         return None if cooling is None else str(cooling.error())
     if not watched:
         return "no symbol is tracked"
-    if not any(one.may_ask for one in watched):
+    if not someone:
         return f"all {len(watched)} symbols failed and wait to be asked again"
     oldest = max(age(one, session, now) for one in watched)
     return closed_hours(xnys(), now) or (

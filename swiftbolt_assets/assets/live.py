@@ -3,14 +3,17 @@
 An op, not an asset: a run of the assets covers a range of symbols between two names, and those that
 are due are seldom neighbours. It reports to the catalogue what it stored: each symbol's partition
 of today once a quarter hour, not at every refresh, and deletes its own runs of the days before
-yesterday, whose partitions the history has reported again. So the event log stays bounded.
+yesterday, whose partitions the history has reported again, and the log of live requests after a
+week. So both logs stay bounded.
 
 What belongs here: the run. What does not: the round itself (`refreshing.py`), when it is
 launched (`sensors/schedules.py`).
 """
 
 # No `from __future__ import annotations`: Dagster reads the op's annotations at run time.
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -22,7 +25,7 @@ from swiftbolt_assets.assets.partitions import BarKey
 from swiftbolt_assets.assets.refreshing import Refreshed, Round
 from swiftbolt_assets.assets.reporting import report_check, report_sessions
 from swiftbolt_assets.errors import SwiftBoltError
-from swiftbolt_assets.market.live import due
+from swiftbolt_assets.market.live import awaited_close, due
 from swiftbolt_assets.market.sessions import SLOT, Session, xnys
 from swiftbolt_assets.market.timeframes import Timeframe
 
@@ -50,7 +53,8 @@ def build_live_job(derived: Sequence[Timeframe], least_priority: int) -> dg.JobD
         try:
             with book.turn() as is_ours:
                 if is_ours:
-                    _serve(context, storage, book, tradier)
+                    _Run(context, storage, book, derived, least_priority).serve(tradier)
+                    book.forget_requests()
                 else:
                     context.log.info("another run serves the due symbols")
         except SwiftBoltError as error:
@@ -58,30 +62,6 @@ def build_live_job(derived: Sequence[Timeframe], least_priority: int) -> dg.JobD
         finally:
             storage.close()
         _forget_old_runs(context.instance)
-
-    def _serve(
-        context: dg.OpExecutionContext,
-        storage: Storage,
-        book: LiveBook,
-        tradier: TradierResource,
-    ) -> None:
-        provider = tradier.open(storage)
-        session = xnys().session(storage.clock.today())
-        if provider is None or session is None:
-            context.log.info("today is off, or the exchange is closed")
-            return
-        watched = book.watched(least_priority=least_priority)
-        wanted = due(watched, session, storage.clock.now(), budget=tradier.budget(storage))
-        done = list(Round(storage, book, provider, session, derived).run(wanted))
-        _report(context, book, session, done, storage.clock.now())
-        failed = [one for one in done if one.error is not None]
-        for one in failed:
-            context.log.warning(f"{one.watched.symbol}: {one.error}")
-        if failed or any(_is_news(one) for one in done):
-            report_check(context, fresh_now(storage))
-        context.log.info(_summary(done, len(wanted), len(watched)))
-        if done and len(failed) == len(done):
-            raise SwiftBoltError(f"{failed[0].watched.symbol}: {failed[0].error}")
 
     @dg.job(
         name=REFRESH_TODAY,
@@ -94,6 +74,46 @@ def build_live_job(derived: Sequence[Timeframe], least_priority: int) -> dg.JobD
         refresh()
 
     return refresh_today_job
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What one run works with."""
+
+    context: dg.OpExecutionContext
+    storage: Storage
+    book: LiveBook
+    derived: Sequence[Timeframe]
+    least_priority: int
+
+    def serve(self, tradier: TradierResource) -> None:
+        """Serve who is due, and again at a close that comes before the next tick."""
+        clock = self.storage.clock
+        provider, session = tradier.open(self.storage), xnys().session(clock.today())
+        if provider is None or session is None:
+            self.context.log.info("today is off, or the exchange is closed")
+            return
+        closes = awaited_close(session, clock.now())
+        work = Round(self.storage, self.book, provider, session, self.derived)
+        self._serve_once(work, tradier.budget(self.storage))
+        if closes is not None:
+            time.sleep(max((closes - clock.now()).total_seconds(), 0.0))
+            self._serve_once(work, tradier.budget(self.storage))
+
+    def _serve_once(self, work: Round, budget: int | None) -> None:
+        log = self.context.log
+        watched = self.book.watched(least_priority=self.least_priority)
+        wanted = due(watched, work.session, self.storage.clock.now(), budget=budget)
+        done = list(work.run(wanted))
+        _report(self.context, self.book, work.session, done, self.storage.clock.now())
+        failed = [one for one in done if one.error is not None]
+        for one in failed:
+            log.warning(f"{one.watched.symbol}: {one.error}")
+        if failed or any(_is_news(one) for one in done):
+            report_check(self.context, fresh_now(self.storage))
+        log.info(_summary(done, len(wanted), len(watched)))
+        if done and len(failed) == len(done):
+            raise SwiftBoltError(f"{failed[0].watched.symbol}: {failed[0].error}")
 
 
 def _is_news(one: Refreshed) -> bool:

@@ -33,6 +33,8 @@ TICK = timedelta(seconds=60)
 _ALLOWANCE = timedelta(seconds=30)
 #: At this age a symbol is due: at the next tick it would be too late.
 REFRESH_AFTER = OLDEST - TICK - _ALLOWANCE
+#: A close that comes sooner than the next tick is awaited by the run of this one.
+_BEFORE_NEXT_TICK = TICK - timedelta(seconds=5)
 #: A chart that was tracked so lately is on a screen.
 ON_SCREEN = timedelta(minutes=15)
 
@@ -108,6 +110,18 @@ def due(
     ]
     wanted.sort(key=lambda one: _rank(one, session, now))
     return wanted if budget is None else wanted[: max(budget, 0)]
+
+
+def awaited_close(session: Session, now: datetime) -> datetime | None:
+    """Return when the forming quarter hour closes if no later tick comes before; else None.
+
+    Ticks fall on the machine's minutes, and so do closes; a moved clock lets them fall in between,
+    where the next tick would be too late.
+    """
+    if not session.opens <= now < session.closes:
+        return None
+    closes = closed_through(session, now) + SLOT
+    return closes if closes - now < _BEFORE_NEXT_TICK else None
 
 
 def age(watched: Watched, session: Session | None, now: datetime) -> timedelta:

@@ -17,6 +17,7 @@ from swiftbolt_assets.market.live import (
     OLDEST,
     Watched,
     age,
+    awaited_close,
     closed_hours,
     closed_through,
     due,
@@ -137,6 +138,27 @@ def test_B62_over_a_whole_day_no_bar_is_old_and_each_close_is_seen_within_a_minu
     assert sum(at >= session.closes for at in asked) == 1
     assert session.opens <= asked[0] <= session.opens + MINUTE
     assert len(asked) <= 4 * session.slots + 1
+
+
+@given(session=SESSIONS, shift=st.integers(0, 59), launch=st.integers(0, 4))
+def test_wherever_the_ticks_fall_each_close_is_seen_within_a_minute(
+    session: Session, shift: int, launch: int
+) -> None:
+    asked: list[datetime] = []
+    watched, now, busy_until = one(), session.opens + timedelta(seconds=shift), session.opens
+    while now < session.closes + 2 * MINUTE:
+        closes = awaited_close(session, now)
+        if now >= busy_until and (closes or due([watched], session, now)):
+            for at in (now + timedelta(seconds=launch), closes):
+                if at is not None and due([watched], session, max(at, now)):
+                    watched = one(at=max(at, now + timedelta(seconds=launch)))
+                    asked.append(watched.refreshed_at or at)
+            busy_until = asked[-1] if asked else now
+        now += MINUTE
+    for slot in session.slot_starts():
+        seen = next(at for at in asked if at >= slot + SLOT)
+        assert seen - (slot + SLOT) <= CLOSED_WITHIN
+    assert len(asked) <= 6 * session.slots
 
 
 def test_an_early_close_is_seen_once_and_the_afternoon_is_quiet() -> None:

@@ -5,11 +5,15 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import dagster as dg
 import pytest
 
+from resources.dagster import TradierResource
+from swiftbolt_assets.assets.filling import Target
+from swiftbolt_assets.assets.today import refresh_today
 from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.timeframes import Timeframe
 from swiftbolt_assets.orchestration.instance import open_instance
@@ -221,6 +225,57 @@ def test_a_refused_token_costs_one_request_and_is_told_at_each_tick(
     assert run.failure().startswith("AAPL: tradier: the token was refused")
     assert len(exchange.asked("tradier")) == 1
     assert str(exchange.tick()).startswith("tradier: not asked before")
+
+
+def test_a_close_before_the_next_tick_is_awaited_by_the_run(exchange: Exchange) -> None:
+    exchange.at(15, 13)
+    exchange.track("AAPL")
+    assert exchange.refresh().success
+    exchange.at(15, 14)
+    assert str(exchange.tick()).startswith("nothing is due: 1 symbols, the oldest 6")
+    exchange.forget_requests()
+    exchange.at(15, 14, second=58)
+    assert isinstance(exchange.tick(), dg.RunRequest)
+    assert exchange.refresh().success
+    (one,) = exchange.book.watched()
+    session = xnys().session(TODAY)
+    assert session is not None
+    assert one.refreshed_at is not None
+    assert one.refreshed_at >= session.opens + timedelta(hours=5, minutes=45)
+    assert len(exchange.asked("tradier")) == 1
+
+
+def test_a_request_that_waited_past_a_close_finds_no_bar_of_the_future(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange.at(15, 14, second=40)
+    exchange.track("AAPL")
+    (watched,) = exchange.book.watched()
+    session = xnys().session(TODAY)
+    assert session is not None
+    asked_at = exchange.now
+    storage = exchange.storage()
+    provider = TradierResource(base_url=exchange.settings.tradier_url, requests_per_minute=0).open(
+        storage
+    )
+    assert provider is not None
+    # It waits 30 s for its slot.
+    seconds = iter((0.0, 30.0, 30.0))
+    monkeypatch.setattr(
+        "swiftbolt_assets.assets.today.time", SimpleNamespace(monotonic=lambda: next(seconds))
+    )
+    exchange.now = asked_at + timedelta(seconds=29)
+    refresh_today(
+        Target("AAPL", watched.symbol_id, 300, ()),
+        session,
+        now=asked_at,
+        provider=provider,
+        store=storage.bars,
+    )
+    storage.close()
+    assert exchange.sql("select count(*) from rejected_bars") == [(0,)]
+    live, forming = ("live", "tradier", 22), ("provisional", "tradier", 2)
+    assert statuses(exchange, "AAPL") == [live, forming]
 
 
 def test_a_refresh_under_way_is_not_overtaken(exchange: Exchange) -> None:
