@@ -162,6 +162,18 @@ def coverage(symbol: str, timeframe: str, *, as_json: bool) -> None:
 
 
 @cli.command()
+@click.argument("symbol")
+@click.option("--file", "target", default=None, metavar="PATH", help="Write the certificate, too.")
+@click.option("--verify", "source", default=None, metavar="PATH", help="Hold what is stored to it.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def prove(symbol: str, target: str | None, source: str | None, *, as_json: bool) -> None:
+    """Certify that a symbol is complete, or say what is not."""
+    from swiftbolt_assets.cli.prove import run_prove
+
+    run_prove(symbol, target=target, source=source, as_json=as_json)
+
+
+@cli.command()
 @click.argument("symbol", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(symbol: str | None, *, as_json: bool) -> None:
