@@ -93,7 +93,7 @@ class _Desk:
 
     def serve(self, *, once: bool, as_json: bool) -> None:
         """Serve rounds until nothing more comes today."""
-        from swiftbolt_assets.market.live import closed_hours, due, next_due
+        from swiftbolt_assets.market.live import closed_hours, due, in_order, next_due
         from swiftbolt_assets.market.sessions import xnys
 
         is_first = True
@@ -103,14 +103,14 @@ class _Desk:
             watched = self._watched()
             closed = closed_hours(xnys(), now)
             # The first round asks for all: whoever types the command wants to see bars now.
-            asked = watched if is_first and closed is None else due(watched, session, now)
+            asked = due(watched, session, now)
+            if is_first and closed is None and session is not None:
+                asked = in_order(watched, session, now)
             note = closed
             if not watched:
                 note = closed or "no symbol is tracked; run swiftbolt track, or name one here"
             if asked and session is not None:
-                done = self._round(session, asked)
-                self.failed = any(one.error is not None for one in done)
-                self._show(session, done, len(asked), note, as_json=as_json)
+                self._round(session, asked, note, as_json=as_json)
             elif note:
                 click.echo(json.dumps({"symbols": [], "note": note}) if as_json else note)
             if once or note:
@@ -126,35 +126,32 @@ class _Desk:
             return self._book.of_symbols(self._wanted)
         return self._book.watched(least_priority=0 if self._settings.background else PEOPLE)
 
-    def _round(self, session: Session, asked: Sequence[Watched]) -> list[Refreshed]:
+    def _round(
+        self, session: Session, asked: Sequence[Watched], note: str | None, *, as_json: bool
+    ) -> None:
+        """Serve one round; each symbol is told as soon as it is stored."""
         from swiftbolt_assets.assets.refreshing import Round
         from swiftbolt_assets.definitions import derived_timeframes
 
         derived = derived_timeframes(self._settings)
         work = Round(self._storage, self._book, self._provider, session, derived)
-        return list(work.run(asked))
-
-    def _nap(self, until: datetime) -> None:
-        left = (until - self._storage.clock.now()).total_seconds()
-        time.sleep(min(max(left, 1.0), _LONGEST_NAP_S))
-
-    def _show(
-        self,
-        session: Session,
-        done: Sequence[Refreshed],
-        asked: int,
-        note: str | None,
-        *,
-        as_json: bool,
-    ) -> None:
-        now = self._storage.clock.now()
-        stored = self._book.stored([one.watched.symbol_id for one in done], session)
-        rows = [_row(one, stored.get(one.watched.symbol_id), now) for one in done]
-        rest = asked - len(done)
+        rows = []
+        for one in work.run(asked):
+            stored = self._book.stored([one.watched.symbol_id], session)
+            row = _row(one, stored.get(one.watched.symbol_id), self._storage.clock.now())
+            rows.append(row)
+            if row["error"] is not None:
+                click.echo(f"swiftbolt: {row['symbol']}: {row['error']}", err=True)
+            elif not as_json:
+                click.echo(_line(row))
+        self.failed = any(row["error"] is not None for row in rows)
+        rest = len(asked) - len(rows)
+        if rest:
+            click.echo(f"swiftbolt: {rest} more not asked for", err=True)
         if as_json:
             report = {
                 "date": session.day.isoformat(),
-                "at": now.isoformat(),
+                "at": self._storage.clock.now().isoformat(),
                 "simulated": self._settings.simulated,
                 "requests": sum(row["requests"] for row in rows),
                 "not_asked": rest,
@@ -162,17 +159,12 @@ class _Desk:
                 "note": note,
             }
             click.echo(json.dumps(report))
-        else:
-            for row in rows:
-                if row["error"] is None:
-                    click.echo(_line(row))
-            if note:
-                click.echo(note)
-        for row in rows:
-            if row["error"] is not None:
-                click.echo(f"swiftbolt: {row['symbol']}: {row['error']}", err=True)
-        if rest:
-            click.echo(f"swiftbolt: {rest} more not asked for", err=True)
+        elif note:
+            click.echo(note)
+
+    def _nap(self, until: datetime) -> None:
+        left = (until - self._storage.clock.now()).total_seconds()
+        time.sleep(min(max(left, 1.0), _LONGEST_NAP_S))
 
 
 def _row(one: Refreshed, stored: TodaysBars | None, now: datetime) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def closed_through(session: Session, now: datetime) -> datetime:
 def next_due(watched: Watched, session: Session | None, now: datetime) -> datetime | None:
     """Return when a symbol is to be asked for next, `now` or earlier if it is due; None: not today.
 
-    A refresh from before the open, or from a future that a moved clock has left, counts as none.
+    A refresh from before the open counts as none.
     """
     if session is None:
         return None
@@ -108,8 +108,13 @@ def due(
         for one in watched
         if one.may_ask and (at := next_due(one, session, now)) is not None and at <= now
     ]
-    wanted.sort(key=lambda one: _rank(one, session, now))
+    wanted = in_order(wanted, session, now)
     return wanted if budget is None else wanted[: max(budget, 0)]
+
+
+def in_order(watched: Iterable[Watched], session: Session, now: datetime) -> list[Watched]:
+    """Return symbols in the order in which they are asked for."""
+    return sorted(watched, key=lambda one: _rank(one, session, now))
 
 
 def awaited_close(session: Session, now: datetime) -> datetime | None:
@@ -160,8 +165,17 @@ def closed_hours(calendar: Calendar, now: datetime) -> str | None:
 
 
 def _of_today(watched: Watched, session: Session, now: datetime) -> datetime | None:
+    """Return the instant of a refresh of this session, `now` at most.
+
+    A clock that was set back leaves refreshes of the future: they count if they saw no other
+    closed bar than there is now.
+    """
     at = watched.refreshed_at
-    return at if at is not None and session.opens <= at <= now else None
+    if at is None or at < session.opens or new_york_date(at) != session.day:
+        return None
+    if at > now and closed_through(session, at) != closed_through(session, now):
+        return None
+    return min(at, now)
 
 
 def _rank(watched: Watched, session: Session, now: datetime) -> tuple[bool, int, datetime, str]:

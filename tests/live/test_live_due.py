@@ -191,6 +191,9 @@ def test_a_missed_last_bar_is_asked_for_once_at_half_past_eight_in_the_evening()
 def test_a_refresh_from_a_future_that_a_moved_clock_left_counts_as_none() -> None:
     session, now = session_of(FULL), new_york(11, 0)
     assert due([one(at=new_york(15, 0))], session, now) == [one(at=new_york(15, 0))]
+    assert due([one(at=new_york(11, 5))], session, now) == []
+    assert age(one(at=new_york(11, 5)), session, now) == timedelta(0)
+    assert due([one(at=new_york(20, 31))], session, new_york(20, 30)) == []
 
 
 def test_yesterdays_refresh_counts_as_none() -> None:
