@@ -140,6 +140,14 @@ class PolygonResource(dg.ConfigurableResource[None]):
         """
         return PolygonSplits(self._transport(storage))
 
+    def free_slots(self, storage: Storage) -> int | None:
+        """Return how many requests could be sent at once, None without a limit."""
+        budget = limiter(storage.database.connect, "polygon", self.requests_per_minute)
+        try:
+            return budget.state().free if self.requests_per_minute else None
+        finally:
+            budget.close()
+
     def is_off(self) -> bool:
         """Return whether only Tradier has a key: history is off then."""
         settings = read_settings()

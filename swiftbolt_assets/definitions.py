@@ -30,12 +30,7 @@ FILL_BARS = "fill_bars"
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Return the code location for some settings."""
     derived = derived_timeframes(settings)
-    polygon = (
-        PolygonResource if settings.polygon_url or not settings.simulated else SimulatedPolygon
-    )
-    history = polygon(
-        base_url=settings.polygon_url, requests_per_minute=settings.polygon_per_minute
-    )
+    history = polygon_resource(settings)
     tradier = tradier_resource(settings)
     bars = build_bar_assets(settings.first_date, derived)
     postgres = PostgresResource()
@@ -70,6 +65,13 @@ def derived_timeframes(settings: Settings) -> list[Timeframe]:
     """Return the timeframes that are derived from the 15-minute bars."""
     wanted = {Timeframe.H1: settings.resample_h1, Timeframe.H4: settings.resample_h4}
     return [timeframe for timeframe, is_wanted in wanted.items() if is_wanted]
+
+
+def polygon_resource(settings: Settings) -> PolygonResource:
+    """Return where history comes from: Polygon, or a simulator without any key."""
+    plays = settings.simulated and not settings.polygon_url
+    kind = SimulatedPolygon if plays else PolygonResource
+    return kind(base_url=settings.polygon_url, requests_per_minute=settings.polygon_per_minute)
 
 
 def tradier_resource(settings: Settings) -> TradierResource:

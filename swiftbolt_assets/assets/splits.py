@@ -9,13 +9,15 @@ What belongs here: the run. What does not: what is due (`resources/splits.py`), 
 """
 
 # No `from __future__ import annotations`: Dagster reads the op's annotations at run time.
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Collection, Sequence
 from datetime import date
 
 import dagster as dg
 
-from resources.dagster import PolygonResource, PostgresResource
+from resources.dagster import PolygonResource, PostgresResource, Storage
 from resources.polygon_splits import PolygonSplits, SplitsAsked
+from resources.provider_health import ProviderHealth
 from resources.splits import SplitBook
 from swiftbolt_assets.errors import BadRequestError, ProviderError, SwiftBoltError
 
@@ -24,6 +26,8 @@ LOOK_UP_SPLITS = "look_up_splits"
 _PRIORITY = -1
 #: Reasons in a failed run's own message; the table has all.
 _TOLD = 3
+
+_LOG = logging.getLogger(__name__)
 
 
 def build_splits_job() -> dg.JobDefinition:
@@ -61,6 +65,29 @@ def build_splits_job() -> dg.JobDefinition:
         look_up()
 
     return look_up_splits_job
+
+
+def look_up_without_waiting(
+    storage: Storage, polygon: PolygonResource, symbols: Collection[str]
+) -> None:
+    """Ask what is due for all and for some symbols, where no platform runs that would.
+
+    It leaves a slot free and waits for none: what does not fit is due the next time.
+
+    Raises:
+        StorageError: the database does not answer.
+
+    """
+    if polygon.is_off() or ProviderHealth(storage.database.connect).cooling("polygon"):
+        return
+    book, today = SplitBook(storage.database), storage.clock.today()
+    with book.turn() as is_ours:
+        wanted = [one for one in book.due(today) if one.symbol in {None, *symbols}]
+        free = polygon.free_slots(storage)
+        if free is not None:
+            wanted = wanted[: max(0, free - 1)]
+        if is_ours and wanted:
+            ask(polygon.open_splits(storage), book, wanted, today, _LOG.info)
 
 
 def ask(

@@ -7,11 +7,13 @@ belongs here: one fill of some symbols and its summary. What does not: how a run
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from resources.dagster import PostgresResource
 from resources.progress import failures, is_pending, mark, progress
 from resources.provider_health import ProviderHealth
 from resources.rate_limit import limiter
@@ -19,8 +21,9 @@ from resources.symbols import ensure_symbols
 from resources.tracking import track
 from resources.wanted import Change, change_definitions
 from resources.work import WorkQueue
+from swiftbolt_assets.assets.splits import look_up_without_waiting
 from swiftbolt_assets.cli.progress import FillProgress
-from swiftbolt_assets.definitions import FILL_BARS, build_definitions
+from swiftbolt_assets.definitions import FILL_BARS, build_definitions, polygon_resource
 from swiftbolt_assets.errors import StorageError, SwiftBoltError
 from swiftbolt_assets.orchestration.launching import RunSpec, run_here, run_on_platform
 
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from resources.progress import Mark, Progress
     from swiftbolt_assets.cli.arguments import Window
     from swiftbolt_assets.cli.installation import Installation
+    from swiftbolt_assets.settings import Settings
 
 
 #: The provider of past sessions.
@@ -38,6 +42,8 @@ _POLL_S = 0.5
 #: A database that was killed runs again within this time.
 _PATIENCE_S = 90.0
 _GOES_ON = "the platform goes on with what it has begun"
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,21 @@ def fill(installation: Installation, wish: Wish, *, on_platform: bool) -> Outcom
     work = WorkQueue(installation.database)
     for symbol in wish.symbols:
         work.restart(symbol)
-    return _watched(installation, wish, partial(_launch, on_platform=on_platform))
+    outcome = _watched(installation, wish, partial(_launch, on_platform=on_platform))
+    if not on_platform:
+        _look_up_splits(installation.settings, wish.symbols)
+    return outcome
+
+
+def _look_up_splits(settings: Settings, symbols: Sequence[str]) -> None:
+    """Ask for splits after the bars; bars that are there are there, whatever comes of it."""
+    storage = PostgresResource().open()
+    try:
+        look_up_without_waiting(storage, polygon_resource(settings), symbols)
+    except SwiftBoltError as error:
+        _LOG.warning("splits: %s", error)
+    finally:
+        storage.close()
 
 
 def fill_by_tracking(installation: Installation, wish: Wish, since: Mark) -> Outcome:

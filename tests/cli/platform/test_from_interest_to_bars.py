@@ -146,7 +146,7 @@ def test_A2_A40_interest_in_what_is_complete_asks_nothing_and_rewrites_nothing(
         "select max(xmin::text::bigint), count(*) from ohlc_bars_v2 b"
         " join symbols s on s.id = b.symbol_id where ticker = 'MSFT'"
     )
-    before, asked = up.rows(versions), len(module_market.requests())
+    before, asked = up.rows(versions), len(of_polygon(module_market))
     ticks = "select count(*) from user_symbol_tracking where updated_at > created_at"
     up.track("MSFT")
     up.track("MSFT", "chart_view")
@@ -154,7 +154,7 @@ def test_A2_A40_interest_in_what_is_complete_asks_nothing_and_rewrites_nothing(
     with up.connect() as connection:
         assert connection.execute("select plan_job_runs('MSFT')").fetchone() == (0,)
     assert up.is_complete("MSFT")
-    assert (up.rows(versions), len(module_market.requests())) == (before, asked)
+    assert (up.rows(versions), len(of_polygon(module_market))) == (before, asked)
 
 
 def test_B21_B54_a_watchlist_symbol_overtakes_two_hundred_searched_ones(
