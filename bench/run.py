@@ -24,6 +24,7 @@ import one_reply
 import orchestration
 import planning
 import process
+import reading
 import refetch
 import resampling
 import sensor
@@ -42,6 +43,7 @@ NAMES = (
     "reply",
     "refetch",
     "resample",
+    "reading",
     "requests",
     "process",
     "planning",
@@ -69,6 +71,7 @@ def main(arguments: Sequence[str]) -> int:
             "resample": lambda: resampling.measure(
                 recorded, resampling.QUICK if quick else resampling.FULL, 3 if quick else 7
             ),
+            "reading": lambda: [reading.measure(server, recorded, 5 if quick else 15)],
             "requests": lambda: [economy.measure(server)],
             "process": _processes,
             "planning": lambda: [
