@@ -1,4 +1,5 @@
 """Ten symbols fill while everything is killed in turn: all complete, little asked twice."""
+# ruff: noqa: N802 - a test's name carries the feature row's id
 # ruff: noqa: ANN401 - the fixtures' types live in conftest.py, which tests cannot import
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def differences(up: Any, market: Any, symbol: str) -> list[str]:
     return found
 
 
-def test_everything_killed_in_turn_ends_complete_and_equal(
+def test_A49_B40_eighty_jobs_of_ten_symbols_end_complete_and_equal(
     up: Any, slow_market: Any, wait_for: Callable[..., Any]
 ) -> None:
     hangman = Hangman(up, wait_for)
