@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from resources.sessions_write import Replaced
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date, datetime
@@ -136,6 +138,17 @@ def timeframe_rows(
             (symbol_id, timeframe),
         ).fetchone()
     return (row[0], row[1], row[2]) if row else (0, None, None)
+
+
+def replaced_days(database: Database, symbol_id: UUID) -> list[Replaced]:
+    """Return what replacing a symbol's live bars by history showed, oldest day first."""
+    with database.transaction() as connection:
+        rows = connection.execute(
+            "select day, live_bars, history_bars, differing, max_price_difference,"
+            " max_volume_difference from finalizations where symbol_id = %s order by day",
+            (symbol_id,),
+        ).fetchall()
+    return [Replaced(*row) for row in rows]
 
 
 def rejects_by_rule(database: Database, symbol_id: UUID) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,7 +32,13 @@ def run_coverage(symbol: str, timeframe: str, *, as_json: bool) -> None:
     """
     ticker, wanted = parse_symbol(symbol), parse_timeframe(timeframe)
 
-    from resources.overview import rejects_by_rule, session_rows, symbol_overviews, timeframe_rows
+    from resources.overview import (
+        rejects_by_rule,
+        replaced_days,
+        session_rows,
+        symbol_overviews,
+        timeframe_rows,
+    )
     from resources.symbols import find_symbol
 
     with ready() as installation:
@@ -44,6 +51,7 @@ def run_coverage(symbol: str, timeframe: str, *, as_json: bool) -> None:
         rows = session_rows(database, symbol_id, overview[0].first, today)
         count, first, last = timeframe_rows(database, symbol_id, str(wanted))
         rejected = rejects_by_rule(database, symbol_id)
+        replaced = replaced_days(database, symbol_id)
         simulated = installation.settings.simulated
     past = [row for row in rows if row.day < today]
     report: dict[str, Any] = {
@@ -58,6 +66,7 @@ def run_coverage(symbol: str, timeframe: str, *, as_json: bool) -> None:
         "absent": dict(_absent(past)),
         "rejected": rejected,
         "simulated": simulated,
+        "replaced": [asdict(row) | {"day": row.day.isoformat()} for row in replaced],
         "incomplete_sessions": [_session(row) for row in rows if row.bars < row.expected],
     }
     if as_json:
@@ -99,6 +108,12 @@ def _print(report: dict[str, Any], timeframe: Timeframe) -> None:
     click.echo(f"  absent    {absent or 'nothing'} (quarter hours)")
     rejected = ", ".join(f"{count:,} {rule}" for rule, count in report["rejected"].items())
     click.echo(f"  rejected  {rejected or 'nothing'} (bars delivered and not believed)")
+    for row in report["replaced"][-_LINES:]:
+        click.echo(
+            f"  {row['day']}  live {row['live_bars']}, history {row['history_bars']} bars; "
+            f"{row['differing']} differ, ${row['max_price_difference']:,.2f} and "
+            f"{row['max_volume_difference']:,.0f} at most"
+        )
     incomplete = report["incomplete_sessions"]
     for row in incomplete[-_LINES:]:
         counts = f"{row['bars']:>2} of {row['expected']}"

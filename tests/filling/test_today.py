@@ -11,6 +11,7 @@ import pytest
 
 from resources.endpoint import Secret
 from resources.http import Bounds, Transport
+from resources.overview import replaced_days
 from resources.postgres import Database
 from resources.rate_limit import Unlimited
 from resources.tradier import TradierClient
@@ -221,6 +222,7 @@ def test_what_replacing_live_bars_showed_is_kept(clocks: Clocks) -> None:
             "select day, live_bars, history_bars, differing from finalizations"
         ).fetchall()
     assert rows == [(TODAY, 23, 26, kept.differing)]
+    assert replaced_days(later.database, later.symbol_id) == [kept]
 
 
 def test_a_late_correction_changes_its_bar_and_the_two_above_it_for_no_request(
