@@ -24,7 +24,7 @@ from swiftbolt_assets.assets.partitions import SYMBOLS, parse_keys
 from swiftbolt_assets.definitions import FILL_BARS
 from swiftbolt_assets.errors import PermissionDeniedError
 from swiftbolt_assets.market.sessions import xnys
-from swiftbolt_assets.orchestration.launching import CLAIM_TAG, LANE_TAG
+from swiftbolt_assets.orchestration.launching import CLAIM_TAG, FILL_TAG, LANE_TAG
 from swiftbolt_assets.orchestration.lost_claims import reap
 
 if TYPE_CHECKING:
@@ -112,6 +112,7 @@ def test_B22_a_small_symbol_goes_as_one_plain_run_with_its_tags(tower: Tower) ->
         "dagster/priority": "300",
         "symbol": "TSLA",
         CLAIM_TAG: str(open_claim.claim_id),
+        FILL_TAG: "true",
         LANE_TAG: "urgent",
         "dagster/sensor_name": "backfill",
     }
@@ -140,6 +141,7 @@ def test_A7_A1_the_newest_five_slices_go_first_and_the_rest_as_one_backfill(towe
         "dagster/priority": "200",
         "symbol": "AAPL",
         CLAIM_TAG: claim,
+        FILL_TAG: "true",
         LANE_TAG: "bulk",
         "dagster/sensor_name": "backfill",
     }
