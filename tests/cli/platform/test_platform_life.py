@@ -26,6 +26,11 @@ PARTS = {"simulator", "code-location", "daemon", "web-ui"}
 #: 104 sessions: two requests.
 WINDOW = ("--from", "2026-06-25", "--to", "2026-11-19", "--json")
 BARS = {"m15": 104 * 26, "h1": 104 * 7, "h4": 104 * 2}
+#: Runs of bars; the platform looks up splits by itself in runs of their own.
+UNDER_WAY = (
+    '{runsOrError(filter:{pipelineName:"fill_bars",statuses:[STARTED,STARTING]})'
+    "{... on Runs{count}}}"
+)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +73,10 @@ def test_a_backfill_is_a_run_of_the_platform(up: Any) -> None:
     done = up.shell.run("backfill", "AAPL", *WINDOW)
     assert done.code == 0, done.err
     assert (done.json["bars"], done.json["requests"]) == (BARS, 2)
-    runs = up.ask("{runsOrError{... on Runs{results{status jobName tags{key value}}}}}")
+    runs = up.ask(
+        '{runsOrError(filter:{pipelineName:"fill_bars"})'
+        "{... on Runs{results{status jobName tags{key value}}}}}"
+    )
     (run,) = runs["runsOrError"]["results"]
     assert (run["status"], run["jobName"]) == ("SUCCESS", "fill_bars")
     assert {"key": "symbol", "value": "AAPL"} in run["tags"]
@@ -102,8 +110,7 @@ def test_a_run_of_a_killed_command_is_failed_by_the_next_platform(
     assert len(list(marks.iterdir())) == 1
     up.start()
     assert list(marks.iterdir()) == []
-    query = "{runsOrError(filter:{statuses:[STARTED,STARTING]}){... on Runs{count}}}"
-    assert up.ask(query)["runsOrError"]["count"] == 0
+    assert up.ask(UNDER_WAY)["runsOrError"]["count"] == 0
 
 
 def test_a_backfill_outlives_the_code_location(
@@ -117,7 +124,7 @@ def test_a_backfill_outlives_the_code_location(
     assert done.code == 0, done.err
     assert done.json["bars"] == BARS
     assert up.note["parts"]["code-location"] != pid
-    query = "{runsOrError(filter:{statuses:[STARTED,STARTING,QUEUED]}){... on Runs{count}}}"
+    query = UNDER_WAY.replace("STARTING", "STARTING,QUEUED")
     wait_for(lambda: up.ask(query)["runsOrError"]["count"] == 0, "no run hangs", 30)
 
 
@@ -184,11 +191,10 @@ def test_a_killed_supervisor_leaves_no_part_and_no_run_behind(
     wait_for(lambda: up.shell.left_over() in ([], ["the embedded database"]), "all ended", 15)
     assert up.shell.run("status", "--json").json["platform"] == "stopped"
     up.start()
-    query = "{runsOrError(filter:{statuses:[STARTED,STARTING]}){... on Runs{count}}}"
     last = up.shell.run("backfill", "TSLA", *WINDOW)
     assert last.code == 0, last.err
     assert last.json["bars"] == BARS
-    wait_for(lambda: up.ask(query)["runsOrError"]["count"] == 0, "no run hangs", 60)
+    wait_for(lambda: up.ask(UNDER_WAY)["runsOrError"]["count"] == 0, "no run hangs", 60)
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
