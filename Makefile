@@ -27,4 +27,4 @@ bench: ## measure speed against the limits of this machine
 	@$(RUN) python bench/run.py $(ARGS)
 
 clean: ## remove what the other targets made, except the data in .swiftbolt/
-	@rm -rf .venv .tools dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .tools dist build swiftbolt_assets/api/page/vendor .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

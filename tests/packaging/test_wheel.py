@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
@@ -18,25 +22,50 @@ import resources
 import sensors
 import swiftbolt_assets
 
+if TYPE_CHECKING:
+    Completed: TypeAlias = subprocess.CompletedProcess[str]
+
 PROJECT = Path(__file__).parents[2]
 PACKAGES = {"resources", "sensors", "swiftbolt_assets"}
 
 
-def run(*command: str | Path, cwd: Path = PROJECT) -> str:
-    done = subprocess.run(
+VENDOR = "swiftbolt_assets/api/page/vendor"
+LOCK = PROJECT / "swiftbolt_assets/api/page/package-lock.json"
+
+
+def attempt(*command: str | Path, cwd: Path = PROJECT, **environment: str) -> Completed:
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return subprocess.run(
         command,
         cwd=cwd,
-        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        env=inherited | environment,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def run(*command: str | Path, cwd: Path = PROJECT) -> str:
+    done = attempt(*command, cwd=cwd)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
+UV = (sys.executable, PROJECT / ".ci" / "bootstrap_uv.py")
+
+
 def uv(*arguments: str | Path) -> str:
-    return run(sys.executable, PROJECT / ".ci" / "bootstrap_uv.py", *arguments)
+    return run(*UV, *arguments)
+
+
+def vendored(wheel: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file that the wheel has from npm."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {
+            name.removeprefix(f"{VENDOR}/"): hashlib.sha256(archive.read(name)).hexdigest()
+            for name in archive.namelist()
+            if name.startswith(f"{VENDOR}/")
+        }
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +73,16 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     uv("build", "--wheel", "--quiet", "--out-dir", folder)
     return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the unpacked source distribution, in which no build has run yet."""
+    folder = tmp_path_factory.mktemp("source")
+    uv("build", "--sdist", "--quiet", "--out-dir", folder)
+    with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
+        archive.extractall(folder, filter="data")
+    return next(path for path in folder.iterdir() if path.is_dir())
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +118,47 @@ def test_the_wheel_holds_every_file_of_the_three_packages(wheel: Path) -> None:
     assert any(name.endswith(".sql") for name in ours)
     with zipfile.ZipFile(wheel) as archive:
         assert ours <= set(archive.namelist())
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_web_charts_libraries_with_their_licences(wheel: Path) -> None:
+    assert {
+        "lightweight-charts.js",
+        "lightweight-charts.LICENSE.txt",
+        "swagger-ui-bundle.js",
+        "swagger-ui.css",
+        "swagger-ui.LICENSE.txt",
+        "swagger-ui.NOTICE.txt",
+    } <= set(vendored(wheel))
+
+
+@pytest.mark.slow
+def test_the_source_distribution_builds_the_same_libraries(
+    source: Path, wheel: Path, tmp_path: Path
+) -> None:
+    assert not (source / VENDOR).exists()
+    uv("build", "--wheel", "--quiet", "--out-dir", tmp_path, source)
+    assert vendored(next(tmp_path.glob("*.whl"))) == vendored(wheel)
+
+
+@pytest.mark.slow
+def test_without_the_npm_registry_a_build_says_so_in_one_line(source: Path, tmp_path: Path) -> None:
+    shutil.rmtree(source / VENDOR, ignore_errors=True)
+    command = (*UV, "build", "--wheel", "--out-dir", tmp_path, source)
+    done = attempt(*command, npm_config_registry="http://127.0.0.1:9/")
+    assert done.returncode != 0
+    (said,) = [line for line in done.stderr.splitlines() if "npm" in line]
+    assert "cannot bring the web chart's libraries from npm" in said
+    assert "127.0.0.1:9" in said
+    assert "Traceback" not in done.stderr
+
+
+def test_every_package_from_npm_is_locked_by_its_hash() -> None:
+    packages = json.loads(LOCK.read_text())["packages"]
+    of_others = {name: package for name, package in packages.items() if name}
+    assert {"node_modules/lightweight-charts", "node_modules/swagger-ui-dist"} <= set(of_others)
+    for package in of_others.values():
+        assert package["integrity"].startswith("sha512-")
 
 
 @pytest.mark.slow
