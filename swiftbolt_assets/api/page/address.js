@@ -1,0 +1,25 @@
+/**
+ * The page's address: `#AAPL/h1` says what is shown, so that a reload and a link show it again.
+ *
+ * What belongs here: reading and writing the part after `#`. What does not: what happens then.
+ */
+
+import { parseSymbol } from "./symbols.js";
+import { TIMEFRAMES } from "./timeframes.js";
+
+const DEFAULT = { symbol: "AAPL", timeframe: "h1" };
+
+/** Return `{symbol, timeframe}`, the default's where the address names none. */
+export function readAddress() {
+  const [symbol = "", timeframe = ""] = decodeURIComponent(location.hash.slice(1)).split("/");
+  return {
+    symbol: parseSymbol(symbol) ?? DEFAULT.symbol,
+    timeframe: Object.hasOwn(TIMEFRAMES, timeframe) ? timeframe : DEFAULT.timeframe,
+  };
+}
+
+/** Show the choice in the address; the browser's "back" goes to the one before. */
+export function writeAddress({ symbol, timeframe }) {
+  const hash = `#${symbol}/${timeframe}`;
+  if (location.hash !== hash) history.pushState(null, "", hash);
+}

@@ -1,0 +1,308 @@
+/**
+ * The candles: the chart library, told what to draw and asked what a person looks at.
+ *
+ * What belongs here: everything that knows the library. What does not: what the points are
+ * (timeline.js), what the legend says (legend.js).
+ */
+
+import {
+  CandlestickSeries,
+  createChart,
+  createSeriesMarkers,
+  CrosshairMode,
+  HistogramSeries,
+} from "./vendor/lightweight-charts.js";
+import { Bands } from "./bands.js";
+import { FORMING, HISTORY, TODAY } from "./bars.js";
+import { clock, dateTime, longDate, midnight, tick } from "./newyork.js";
+import { isIntraday } from "./timeframes.js";
+import { indexAt, layOut } from "./timeline.js";
+
+/** Places left free right of the newest bar. */
+const RIGHT_GAP = 4;
+const NARROWEST = 0.04;
+
+export class Chart {
+  #chart;
+  #candles;
+  #volume;
+  #markers;
+  #bands = new Bands();
+  #palette = null;
+  #timeframe = "h1";
+  #layout = { points: [], bands: [], edge: null };
+  #splits = [];
+  #shown = -1;
+
+  /**
+   * @param on `look(what)`: the point under the crosshair, null when it leaves; `move(view)`: the
+   *   chart shows `{from, to}` in chart time, or null
+   */
+  constructor(element, on) {
+    this.#chart = createChart(element, {
+      autoSize: true,
+      crosshair: { mode: CrosshairMode.Normal },
+      handleScroll: { vertTouchDrag: false }, // the page scrolls with the same finger
+      localization: { timeFormatter: (time) => this.#crosshairTime(time) },
+      rightPriceScale: { borderVisible: false, scaleMargins: { top: 0.12, bottom: 0.24 } },
+      timeScale: {
+        borderVisible: false,
+        rightOffset: RIGHT_GAP,
+        minBarSpacing: NARROWEST,
+        enableConflation: true,
+        secondsVisible: false,
+        tickMarkFormatter: tick,
+      },
+    });
+    this.#candles = this.#chart.addSeries(CandlestickSeries, { borderVisible: true });
+    this.#volume = this.#chart.addSeries(HistogramSeries, {
+      priceFormat: { type: "volume" },
+      priceScaleId: "volume",
+      lastValueVisible: false,
+      priceLineVisible: false,
+    });
+    this.#chart.priceScale("volume").applyOptions({ scaleMargins: { top: 0.84, bottom: 0 } });
+    this.#markers = createSeriesMarkers(this.#candles, []);
+    this.#candles.attachPrimitive(this.#bands);
+    this.#chart.subscribeCrosshairMove(({ logical, point }) => {
+      this.#shown = point && logical !== undefined ? logical : -1;
+      on.look(point ? this.look(logical) : null);
+    });
+    this.#chart.timeScale().subscribeVisibleLogicalRangeChange(() => on.move(this.#view()));
+  }
+
+  get points() {
+    return this.#layout.points;
+  }
+
+  /** Begin with another symbol or timeframe, at the newest bar. */
+  clear(timeframe) {
+    this.#timeframe = timeframe;
+    this.#layout = { points: [], bands: [], edge: null };
+    this.#splits = [];
+    this.#candles.setData([]);
+    this.#volume.setData([]);
+    this.#markers.setMarkers([]);
+    this.#bands.show([], null);
+    this.#chart.timeScale().applyOptions({ timeVisible: isIntraday(timeframe) });
+    this.#chart.timeScale().resetTimeScale();
+    this.#chart.priceScale("right").applyOptions({ autoScale: true });
+  }
+
+  /** Show bars and coverage; what a person looks at stays where it is. */
+  show(bars, coverage) {
+    const before = this.#layout.points;
+    const after = layOut(bars, coverage, this.#timeframe);
+    this.#layout = after;
+    this.#splits = coverage.splits;
+    const changed = changedFrom(before, after.points);
+    if (changed !== null && after.points.length - changed <= 2) {
+      after.points.slice(changed).forEach((point) => this.#update(point));
+    } else {
+      this.#keepingView(before, after.points, () => this.#setAll());
+    }
+    this.#bands.show(after.bands, after.edge);
+    this.#mark();
+  }
+
+  /** Use the colours of the theme. */
+  paint(palette) {
+    this.#palette = palette;
+    this.#chart.applyOptions({
+      layout: {
+        background: { color: "transparent" },
+        textColor: palette.muted,
+        fontFamily: palette.family,
+        fontSize: 12,
+      },
+      grid: { vertLines: { color: palette.grid }, horzLines: { color: palette.grid } },
+      crosshair: {
+        vertLine: { color: palette.crosshair, labelBackgroundColor: palette.label },
+        horzLine: { color: palette.crosshair, labelBackgroundColor: palette.label },
+      },
+    });
+    this.#candles.applyOptions({
+      upColor: palette.up,
+      borderUpColor: palette.up,
+      wickUpColor: palette.up,
+      downColor: palette.down,
+      borderDownColor: palette.down,
+      wickDownColor: palette.down,
+    });
+    this.#bands.paint(palette.bands);
+    this.#setAll();
+    this.#mark();
+  }
+
+  /** The point at a place of the axis: `{point}`, or `{edge}` left of the first. */
+  look(logical) {
+    if (logical < 0) return this.#layout.edge ? { edge: this.#layout.edge } : null;
+    const point = this.points[Math.round(logical)];
+    return point ? { point, previous: this.#barBefore(Math.round(logical)) } : null;
+  }
+
+  /** What there is to say while nothing is pointed at: the newest bar. */
+  newest() {
+    const index = this.points.findLastIndex(({ bar }) => bar);
+    return index < 0 ? null : this.look(index);
+  }
+
+  /** The last bar of the session (of the period, for days and weeks) before a bar's. */
+  closeBefore(bar) {
+    const from = isIntraday(this.#timeframe) ? midnight(bar.time) : bar.time;
+    return this.#barBefore(indexAt(this.points, from));
+  }
+
+  /** Move the crosshair by bars, for the keyboard; returns what is there. */
+  step(by) {
+    const last = this.points.length - 1;
+    if (last < 0) return null;
+    const next = Math.min(last, Math.max(0, this.#shown < 0 ? last : this.#shown + by));
+    this.#shown = next;
+    const { point } = this.look(next);
+    this.#reveal(next);
+    const price = point.bar?.close ?? this.#barBefore(next)?.close ?? 0;
+    this.#chart.setCrosshairPosition(price, point.time, this.#candles);
+    this.#shown = next;
+    return this.look(next);
+  }
+
+  zoom(factor) {
+    const scale = this.#chart.timeScale();
+    const range = scale.getVisibleLogicalRange();
+    if (!range) return;
+    scale.setVisibleLogicalRange({ from: range.to - (range.to - range.from) * factor, to: range.to });
+  }
+
+  /** Show the whole window. */
+  showAll() {
+    const count = this.points.length;
+    if (!count) return;
+    this.#chart.timeScale().setVisibleLogicalRange({ from: -1, to: count + RIGHT_GAP });
+  }
+
+  /** Go to the newest bar. */
+  showNewest() {
+    this.#chart.timeScale().scrollToRealTime();
+  }
+
+  /** Bring a date into the middle. */
+  showDay(date) {
+    const range = this.#chart.timeScale().getVisibleLogicalRange();
+    if (!range || !this.points.length) return;
+    const middle = indexAt(this.points, dateTime(date));
+    const half = (range.to - range.from) / 2;
+    this.#chart.timeScale().setVisibleLogicalRange({ from: middle - half, to: middle + half });
+  }
+
+  #view() {
+    const range = this.#chart.timeScale().getVisibleLogicalRange();
+    if (!range || !this.points.length) return null;
+    const last = this.points.length - 1;
+    const [from, to] = [range.from, range.to].map((at) => Math.min(last, Math.max(0, Math.round(at))));
+    return { from: this.points[from].time, to: this.points[to].time };
+  }
+
+  #crosshairTime(time) {
+    return isIntraday(this.#timeframe) ? `${longDate(time)} ${clock(time)}` : longDate(time);
+  }
+
+  #keepingView(before, after, change) {
+    const scale = this.#chart.timeScale();
+    const range = scale.getVisibleLogicalRange();
+    const anchor = range && before[Math.floor(range.to)];
+    change();
+    // Beyond the newest bar the library keeps the right edge by itself.
+    if (!anchor) return;
+    const moved = indexAt(after, anchor.time) - Math.floor(range.to);
+    scale.setVisibleLogicalRange({ from: range.from + moved, to: range.to + moved });
+  }
+
+  #setAll() {
+    if (!this.#palette) return;
+    this.#candles.setData(this.points.map((point) => this.#candle(point)));
+    this.#volume.setData(this.points.map((point) => this.#column(point)));
+    const price = this.points.findLast(({ bar }) => bar)?.bar.close ?? 100;
+    const precision = price < 1 ? 4 : 2;
+    this.#candles.applyOptions({ priceFormat: { precision, minMove: 10 ** -precision } });
+  }
+
+  #update(point) {
+    this.#candles.update(this.#candle(point));
+    this.#volume.update(this.#column(point));
+  }
+
+  #candle({ time, bar }) {
+    if (!bar) return { time };
+    const { open, high, low, close } = bar;
+    const candle = { time, open, high, low, close };
+    if (bar.layer === HISTORY) return candle;
+    const rises = close >= open;
+    const palette = this.#palette;
+    if (bar.layer === TODAY) return { ...candle, color: rises ? palette.upToday : palette.downToday };
+    const edge = rises ? palette.up : palette.down;
+    return { ...candle, color: palette.surface, borderColor: edge, wickColor: edge };
+  }
+
+  #column({ time, bar }) {
+    if (!bar) return { time };
+    const rises = bar.close >= bar.open;
+    const color = rises ? this.#palette.upVolume : this.#palette.downVolume;
+    return { time, value: bar.volume, color: bar.layer === FORMING ? this.#palette.formingVolume : color };
+  }
+
+  /** Splits stand on the first bar of their day. */
+  #mark() {
+    const markers = [];
+    for (const split of this.#splits) {
+      const index = indexAt(this.points, dateTime(split.execution_date));
+      const point = this.points[index];
+      if (!point?.bar || index === 0) continue;
+      markers.push({
+        time: point.time,
+        position: "aboveBar",
+        shape: "arrowDown",
+        color: this.#palette?.accent ?? "#888",
+        text: `${split.split_to}:${split.split_from} split`,
+      });
+    }
+    this.#markers.setMarkers(markers);
+  }
+
+  #reveal(index) {
+    const scale = this.#chart.timeScale();
+    const range = scale.getVisibleLogicalRange();
+    if (!range || (index >= range.from && index <= range.to)) return;
+    const by = index < range.from ? index - range.from - 1 : index - range.to + 1;
+    scale.setVisibleLogicalRange({ from: range.from + by, to: range.to + by });
+  }
+
+  #barBefore(index) {
+    for (let at = index - 1; at >= 0; at -= 1) if (this.points[at].bar) return this.points[at].bar;
+    return null;
+  }
+}
+
+/** Index from which on two layouts differ if only their newest places do; null for more. */
+function changedFrom(before, after) {
+  if (before.length === 0 || after.length < before.length) return null;
+  const last = before.length - 1;
+  for (let index = 0; index < last; index += 1) {
+    if (before[index].time !== after[index].time || !sameBar(before[index].bar, after[index].bar)) {
+      return null;
+    }
+  }
+  return before[last].time === after[last].time ? last : null;
+}
+
+function sameBar(one, other) {
+  if (one === null || other === null) return one === other;
+  return (
+    one.open === other.open &&
+    one.high === other.high &&
+    one.low === other.low &&
+    one.close === other.close &&
+    one.volume === other.volume &&
+    one.layer === other.layer
+  );
+}
