@@ -61,12 +61,13 @@ export class Bands {
     if (right <= left) return;
     context.fillStyle = this.#colors[band.kind];
     context.fillRect(left, 0, Math.max(right - left, 1), height);
-    const wide = context.measureText(band.label).width + PADDING * 2;
-    if (right - left < wide) return;
+    const fits = (label) => context.measureText(label).width + PADDING * 2 <= right - left;
+    const label = band.labels.find(fits);
+    if (!label) return;
     const isToday = band.kind === "today";
     context.fillStyle = this.#colors[isToday ? "todayText" : "text"];
     context.textAlign = "center";
-    context.fillText(band.label, (left + right) / 2, isToday ? LABEL_HEIGHT / 2 + 4 : height * 0.45);
+    context.fillText(label, (left + right) / 2, isToday ? LABEL_HEIGHT / 2 + 4 : height * 0.45);
   }
 
   #drawEdge(context, { height }) {

@@ -11,22 +11,27 @@ import {
   createSeriesMarkers,
   CrosshairMode,
   HistogramSeries,
+  LineStyle,
 } from "./vendor/lightweight-charts.js";
 import { Bands } from "./bands.js";
 import { FORMING, HISTORY, TODAY } from "./bars.js";
 import { clock, dateTime, longDate, midnight, tick } from "./newyork.js";
+import { digits } from "./numbers.js";
 import { isIntraday } from "./timeframes.js";
 import { indexAt, layOut } from "./timeline.js";
 
 /** Places left free right of the newest bar. */
 const RIGHT_GAP = 4;
 const NARROWEST = 0.04;
+/** Pixels from bar to bar at first. */
+const FIRST_SPACING = 7;
 
 export class Chart {
   #chart;
   #candles;
   #volume;
   #markers;
+  #priceLine;
   #bands = new Bands();
   #palette = null;
   #timeframe = "h1";
@@ -54,7 +59,18 @@ export class Chart {
         tickMarkFormatter: tick,
       },
     });
-    this.#candles = this.#chart.addSeries(CandlestickSeries, { borderVisible: true });
+    this.#candles = this.#chart.addSeries(CandlestickSeries, {
+      // Today's bars are hollow; the library would draw line and label in that colour.
+      lastValueVisible: false,
+      priceLineVisible: false,
+    });
+    this.#priceLine = this.#candles.createPriceLine({
+      price: 0,
+      lineStyle: LineStyle.Dotted,
+      lineWidth: 1,
+      lineVisible: false,
+      axisLabelVisible: false,
+    });
     this.#volume = this.#chart.addSeries(HistogramSeries, {
       priceFormat: { type: "volume" },
       priceScaleId: "volume",
@@ -84,6 +100,7 @@ export class Chart {
     this.#volume.setData([]);
     this.#markers.setMarkers([]);
     this.#bands.show([], null);
+    this.#markPrice();
     this.#chart.timeScale().applyOptions({ timeVisible: isIntraday(timeframe) });
     this.#chart.timeScale().resetTimeScale();
     this.#chart.priceScale("right").applyOptions({ autoScale: true });
@@ -103,6 +120,7 @@ export class Chart {
     }
     this.#bands.show(after.bands, after.edge);
     this.#mark();
+    this.#markPrice();
   }
 
   /** Use the colours of the theme. */
@@ -132,6 +150,7 @@ export class Chart {
     this.#bands.paint(palette.bands);
     this.#setAll();
     this.#mark();
+    this.#markPrice();
   }
 
   /** The point at a place of the axis: `{point}`, or `{edge}` left of the first. */
@@ -209,13 +228,16 @@ export class Chart {
 
   #keepingView(before, after, change) {
     const scale = this.#chart.timeScale();
-    const range = scale.getVisibleLogicalRange();
-    const anchor = range && before[Math.floor(range.to)];
+    const range = before.length ? scale.getVisibleLogicalRange() : null;
     change();
-    // Beyond the newest bar the library keeps the right edge by itself.
-    if (!anchor) return;
-    const moved = indexAt(after, anchor.time) - Math.floor(range.to);
-    scale.setVisibleLogicalRange({ from: range.from + moved, to: range.to + moved });
+    if (!after.length) return;
+    const width = range ? range.to - range.from : scale.width() / FIRST_SPACING;
+    const at = range ? Math.floor(range.to) : 0;
+    // Who looks at the newest place goes on looking at it.
+    const to = range && at < before.length - 1
+      ? range.to + indexAt(after, before[Math.max(at, 0)].time) - Math.max(at, 0)
+      : after.length - 1 + (range ? range.to - (before.length - 1) : RIGHT_GAP);
+    scale.setVisibleLogicalRange({ from: to - width, to });
   }
 
   #setAll() {
@@ -223,7 +245,7 @@ export class Chart {
     this.#candles.setData(this.points.map((point) => this.#candle(point)));
     this.#volume.setData(this.points.map((point) => this.#column(point)));
     const price = this.points.findLast(({ bar }) => bar)?.bar.close ?? 100;
-    const precision = price < 1 ? 4 : 2;
+    const precision = digits(price);
     this.#candles.applyOptions({ priceFormat: { precision, minMove: 10 ** -precision } });
   }
 
@@ -267,6 +289,18 @@ export class Chart {
       });
     }
     this.#markers.setMarkers(markers);
+  }
+
+  /** The last price, across the chart and on the axis. */
+  #markPrice() {
+    const bar = this.points.findLast((point) => point.bar)?.bar;
+    const color = bar && this.#palette?.[bar.close >= bar.open ? "up" : "down"];
+    this.#priceLine.applyOptions({
+      price: bar?.close ?? 0,
+      color: color ?? "#888",
+      lineVisible: Boolean(bar),
+      axisLabelVisible: Boolean(bar),
+    });
   }
 
   #reveal(index) {

@@ -2,13 +2,14 @@
  * One symbol and timeframe, kept fresh: what is there at once, then whatever the server tells.
  *
  * Everything is asked for in the same moment: interest and window are raised, bars and coverage
- * read; then the stream is opened. `bars` fetches just its range. While the stream is away, all is
+ * read (after them for a symbol that may be new to the server); then the stream is opened. `bars` fetches just its range. While the stream is away, all is
  * read every 15 seconds. What belongs here: what is asked when. What does not: how a stream lives
  * (stream.js), what a person sees of it (main.js).
  */
 
 import { Bars } from "./bars.js";
 import { Coverage } from "./coverage.js";
+import * as seen from "./seen.js";
 import { Stream } from "./stream.js";
 import { isIntraday } from "./timeframes.js";
 
@@ -66,10 +67,11 @@ export class Feed {
 
   async start() {
     this.#on.link("connecting");
-    this.#read(null);
-    this.#readCoverage();
+    const isSeen = seen.isSeen(this.#symbol);
+    if (isSeen) this.#readAll();
     await this.#raise();
     if (this.#isOver) return;
+    if (!isSeen) this.#readAll();
     this.#stream.run();
   }
 
@@ -164,8 +166,9 @@ export class Feed {
     try {
       const reply = await this.#api.chart(this.#symbol, this.#timeframe, range, signal);
       this.#bars.merge(reply, range);
+      seen.see(this.#symbol);
     } catch (error) {
-      // A symbol that nobody asked for yet; it exists as soon as interest is recorded.
+      // Nobody asked for it yet, and recording interest failed just now, which is told already.
       if (error.status !== MISSING) throw error;
     }
     this.#hasRead = true;

@@ -13,10 +13,12 @@ import { find, make } from "./dom.js";
 import { Feed } from "./feed.js";
 import * as keys from "./keys.js";
 import { Legend } from "./legend.js";
+import { longDate } from "./newyork.js";
 import { Link, Notice } from "./notice.js";
-import { change, price } from "./numbers.js";
+import { change, count, price } from "./numbers.js";
 import { Progress } from "./progress.js";
 import { Search } from "./search.js";
+import { sentence } from "./sentences.js";
 import { Strip } from "./strip.js";
 import { followTheme, palette } from "./theme.js";
 import { TIMEFRAMES } from "./timeframes.js";
@@ -62,6 +64,7 @@ function open(choice) {
   progress.clear();
   legend.clear(shown.timeframe);
   chart.clear(shown.timeframe);
+  describe([]);
   const started = new Feed(api, shown, {
     changed: (bars, coverage) => feed === started && changed(bars, coverage),
     progress: (answer) => feed === started && (progress.show(answer), explainEmptiness()),
@@ -81,7 +84,22 @@ function changed(bars, coverage) {
   legend.show(chart.newest());
   showPrice(bars.list);
   find("layers").dataset.today = String(bars.last?.layer === "today" || bars.last?.layer === "forming");
+  describe(bars.list);
   explainEmptiness();
+}
+
+/** Tell who cannot see the canvas what is on it. */
+function describe(bars) {
+  const element = find("chart");
+  element.dataset.bars = String(bars.length);
+  const span = bars.length
+    ? `from ${longDate(bars[0].time)} to ${longDate(bars.at(-1).time)}, last ${price(bars.at(-1).close)}`
+    : "none yet";
+  element.setAttribute(
+    "aria-label",
+    `${shown.symbol}, bars of ${TIMEFRAMES[shown.timeframe].name}: ${count(bars.length)} ${span}. `
+      + "Arrow keys go from bar to bar.",
+  );
 }
 
 function failed(error) {
@@ -120,11 +138,6 @@ function emptiness() {
     text: feed.answer.message ? sentence(feed.answer.message) : "They appear here as soon as they arrive.",
     isBusy: true,
   };
-}
-
-function sentence(text) {
-  const begun = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
 }
 
 /** The last price, and its change since the session before. */

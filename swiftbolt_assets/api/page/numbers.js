@@ -13,7 +13,7 @@ export function count(value) {
 }
 
 export function price(value) {
-  return value.toFixed(Math.abs(value) < 1 ? 4 : 2);
+  return value.toFixed(digits(value));
 }
 
 export function volume(value) {
@@ -25,7 +25,7 @@ export function change(now, before) {
   const by = now - before;
   const sign = by < 0 ? MINUS : "+";
   const percent = before === 0 ? 0 : (Math.abs(by) / before) * 100;
-  return `${sign}${price(Math.abs(by))} (${sign}${percent.toFixed(2)} %)`;
+  return `${sign}${Math.abs(by).toFixed(digits(before))} (${sign}${percent.toFixed(2)} %)`;
 }
 
 /** "+0.54 %" */
@@ -39,4 +39,9 @@ export function timeLeft(seconds) {
   if (seconds < 55) return `about ${Math.ceil(seconds / 5) * 5} s left`;
   if (seconds < 5_400) return `about ${Math.round(seconds / 60) || 1} min left`;
   return `about ${Math.round(seconds / 3_600)} h left`;
+}
+
+/** Prices below a dollar move in parts of a cent. */
+export function digits(value) {
+  return Math.abs(value) < 1 ? 4 : 2;
 }

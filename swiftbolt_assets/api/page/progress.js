@@ -6,6 +6,7 @@
 
 import { find } from "./dom.js";
 import { count, timeLeft } from "./numbers.js";
+import { sentence } from "./sentences.js";
 import { TIMEFRAMES } from "./timeframes.js";
 
 /** How long "complete" stays to be seen. */
@@ -52,7 +53,7 @@ export class Progress {
         slices(done),
         answer.eta_seconds === null ? null : timeLeft(answer.eta_seconds),
       ],
-      message: answer.message ?? (answer.eta_seconds === null ? "The time left is not known yet." : ""),
+      message: answer.message ? sentence(answer.message) : unknownTime(answer),
     });
   }
 
@@ -76,7 +77,7 @@ export class Progress {
     find("progress-bar").setAttribute("aria-valuenow", String(percent));
     find("progress-fill").style.width = `${percent}%`;
     find("progress-percent").textContent = `${percent} %`;
-    find("progress-what").textContent = `Two years of ${answer.symbol}`;
+    find("progress-what").textContent = `Loading two years of ${answer.symbol}`;
     find("progress-facts").textContent = facts.filter(Boolean).join(" · ");
     find("progress-message").textContent = message;
     const now = Date.now();
@@ -84,6 +85,10 @@ export class Progress {
     this.#spokenAt = now;
     find("progress-spoken").textContent = `${answer.symbol}, ${name}: ${percent} percent loaded`;
   }
+}
+
+function unknownTime({ eta_seconds: eta }) {
+  return eta === null ? "The time left is not known yet." : "";
 }
 
 function slices(done) {

@@ -113,7 +113,10 @@ function runsOf(coverage) {
     const time = dateTime(session.day);
     const last = runs.at(-1);
     if (last && last.kind === kind && time - last.to <= NEAR) last.to = time;
-    else runs.push({ from: time, to: time, kind });
+    else {
+      if (last && time - last.to <= NEAR) last.to = time - DAY;
+      runs.push({ from: time, to: time, kind });
+    }
   }
   return runs;
 }

@@ -14,7 +14,7 @@ import { TIMEFRAMES } from "./timeframes.js";
  * Lay out bars and sessions.
  *
  * @returns `points`: `{time, bar, session}` by time, one of the two may be null;
- *   `bands`: `{from, to, kind, label}` over indices, ends included;
+ *   `bands`: `{from, to, kind, labels}` over indices, ends included, the longest label first;
  *   `edge`: why there is nothing before the first point, or null
  */
 export function layOut(bars, coverage, timeframe) {
@@ -85,7 +85,7 @@ function bandsOf(points, coverage) {
       bands.push({ from: index, to: index, kind, firstTime: point.time, lastTime: point.time });
     }
   });
-  return bands.map((band) => ({ ...band, label: bandLabel(band, points) }));
+  return bands.map((band) => ({ ...band, labels: bandLabels(band, points) }));
 }
 
 /** running, waiting, retrying, failed; absent; today; or null for what needs no band. */
@@ -95,17 +95,21 @@ function bandKind({ bar, session, time }, coverage) {
   return session.bars === 0 ? "absent" : null;
 }
 
-function bandLabel({ kind, firstTime, lastTime, from }, points) {
+function bandLabels({ kind, firstTime, lastTime, from }, points) {
+  if (kind === "today") return ["today"];
   const [first, last] = [isoDate(firstTime), isoDate(lastTime)];
-  const span = first === last ? first : `${first} … ${last}`;
-  if (kind === "today") return "today";
-  if (kind === "absent") return `${first}: ${points[from].session.reason === "halted" ? "halted" : "no bars"}`;
-  return {
-    running: `loading ${span}`,
-    waiting: `to be loaded: ${span}`,
-    retrying: `asking again: ${span}`,
-    failed: `failed: ${span}`,
+  if (kind === "absent") {
+    const word = points[from].session.reason === "halted" ? "halted" : "no bars";
+    return [`${first}: ${word}`, word];
+  }
+  const words = {
+    running: "loading",
+    waiting: "to be loaded",
+    retrying: "asking again",
+    failed: "loading failed",
   }[kind];
+  if (first === last) return [`${words} ${first}`, words];
+  return [`${words} ${first} … ${last}`, `${words} ${first.slice(0, 7)} … ${last.slice(0, 7)}`, words];
 }
 
 function edgeOf(coverage, first) {
