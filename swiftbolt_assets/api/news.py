@@ -131,8 +131,7 @@ class Newsroom:
                         self._note(news)
             except StorageError as error:
                 _LOG.warning("events: %s; listening again in %.1f s", error, pause)
-            except Exception:
-                # Whatever it is: an ear that stays deaf would leave every chart standing still.
+            except Exception:  # noqa: BLE001 - an ear that stays deaf would leave all charts still
                 _LOG.exception("events: listening again in %.1f s", pause)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _RETRY_S[1])
