@@ -1,0 +1,64 @@
+"""What all routes share: settings, connections, and who hears news.
+
+What belongs here: the record and how a route reaches it. What does not: making it (`app.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastapi import Request
+
+    from resources.callers import CallerPool
+    from resources.postgres import Database
+    from swiftbolt_assets.api.keys import ApiKeys
+    from swiftbolt_assets.api.news import Newsroom
+    from swiftbolt_assets.api.quotes import QuoteDesk
+    from swiftbolt_assets.settings import Settings
+
+_PROXY_HEADERS = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+
+
+@dataclass(frozen=True)
+class ApiState:
+    """What a running API works with.
+
+    Attributes:
+        settings: the settings.
+        database: where the bars live.
+        pool: its connections.
+        keys: what callers show.
+        newsroom: tells who watches.
+        quote_desk: answers what prices are now.
+        is_local: whether it listens on loopback only.
+
+    """
+
+    settings: Settings
+    database: Database
+    pool: CallerPool
+    keys: ApiKeys
+    newsroom: Newsroom
+    quote_desk: QuoteDesk
+    is_local: bool
+
+
+def is_from_here(request: Request) -> bool:
+    """Return whether a person at this machine asks, as far as a request can show it.
+
+    The server listens on loopback, was called by a loopback name, and no proxy stands between.
+    """
+    names = {"127.0.0.1", "localhost", "::1"}
+    return (
+        state_of(request).is_local
+        and request.url.hostname in names
+        and not any(name in request.headers for name in _PROXY_HEADERS)
+    )
+
+
+def state_of(request: Request) -> ApiState:
+    """Return the running API's state."""
+    state: ApiState = request.app.state.api
+    return state
