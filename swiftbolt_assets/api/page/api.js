@@ -7,6 +7,7 @@
 
 const BASE = "/functions/v1/";
 const TIMEOUT_MS = 15_000;
+const REFUSED = 401;
 const INTRADAY = ["m15", "h1", "h4"];
 /** Two years: what the page keeps complete and shows. */
 export const WINDOW_DAYS = 730;
@@ -20,10 +21,6 @@ export class ApiError extends Error {
 
   get isOffline() {
     return this.status === 0;
-  }
-
-  get isRefused() {
-    return this.status === 401 || this.status === 403;
   }
 }
 
@@ -77,11 +74,7 @@ export class Api {
   }
 
   async #json(path, { body, signal }) {
-    const timeout = AbortSignal.timeout(TIMEOUT_MS);
-    const reply = await this.#ask(path, {
-      body,
-      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
-    });
+    const reply = await this.#ask(path, { body, signal, timeout: TIMEOUT_MS });
     try {
       return await reply.json();
     } catch (error) {
@@ -90,8 +83,10 @@ export class Api {
     }
   }
 
-  async #ask(path, { body, signal }) {
-    const headers = { Authorization: `Bearer ${await this.#credentials.key()}` };
+  /** Ask until the key is taken: a refused one is asked for anew. */
+  async #ask(path, { body, signal, timeout }) {
+    const key = await this.#credentials.key();
+    const headers = { Authorization: `Bearer ${key}` };
     if (body) headers["Content-Type"] = "application/json";
     let reply;
     try {
@@ -99,7 +94,7 @@ export class Api {
         method: body ? "POST" : "GET",
         headers,
         body: body && JSON.stringify(body),
-        signal,
+        signal: AbortSignal.any([signal, timeout && AbortSignal.timeout(timeout)].filter(Boolean)),
         cache: "no-store",
       });
     } catch (error) {
@@ -107,9 +102,9 @@ export class Api {
       throw new ApiError(0, "the server does not answer");
     }
     if (reply.ok) return reply;
-    const failure = new ApiError(reply.status, await said(reply));
-    if (failure.isRefused) this.#credentials.refuse();
-    throw failure;
+    if (reply.status !== REFUSED) throw new ApiError(reply.status, await said(reply));
+    this.#credentials.refuse(key);
+    return this.#ask(path, { body, signal, timeout });
   }
 }
 

@@ -23,6 +23,8 @@ import { indexAt, layOut } from "./timeline.js";
 /** Places left free right of the newest bar. */
 const RIGHT_GAP = 4;
 const NARROWEST = 0.04;
+/** What the edge's words get of the width when all is shown. */
+const EDGE_SHARE = 0.25;
 /** Pixels from bar to bar at first. */
 const FIRST_SPACING = 7;
 
@@ -197,7 +199,9 @@ export class Chart {
   showAll() {
     const count = this.points.length;
     if (!count) return;
-    this.#chart.timeScale().setVisibleLogicalRange({ from: -1, to: count + RIGHT_GAP });
+    // Left of the first bar stands why there is none before it.
+    const from = this.#layout.edge ? -count * EDGE_SHARE : -1;
+    this.#chart.timeScale().setVisibleLogicalRange({ from, to: count + RIGHT_GAP });
   }
 
   /** Go to the newest bar. */
@@ -294,10 +298,10 @@ export class Chart {
   /** The last price, across the chart and on the axis. */
   #markPrice() {
     const bar = this.points.findLast((point) => point.bar)?.bar;
-    const color = bar && this.#palette?.[bar.close >= bar.open ? "up" : "down"];
     this.#priceLine.applyOptions({
       price: bar?.close ?? 0,
-      color: color ?? "#888",
+      color: this.#palette?.crosshair ?? "#888",
+      axisLabelColor: this.#palette?.label ?? "#888",
       lineVisible: Boolean(bar),
       axisLabelVisible: Boolean(bar),
     });

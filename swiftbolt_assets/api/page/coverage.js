@@ -88,7 +88,8 @@ export function edgeText(reason, day) {
     : `before ${day}: ${REASONS[reason] ?? reason}`;
 }
 
-function wordOf(session) {
+/** Why a session has no bar at all. */
+export function wordOf(session) {
   if (session.state === "final") return REASONS[session.reason] ?? session.reason ?? "no bars";
   const work = session.work;
   if (work?.state === "failed") return `loading failed: ${work.error_message ?? "no reason told"}`;

@@ -17,9 +17,10 @@ export class Credentials {
     return this.#known() ?? (await this.#ask());
   }
 
-  /** The server did not take the key: the next call asks for another. */
-  refuse() {
-    this.#refused = this.#known();
+  /** The server did not take a key: whoever wants one next is asked for another. */
+  refuse(key) {
+    if (key !== this.#known()) return; // a late answer about one that was replaced meanwhile
+    this.#refused = key;
     sessionStorage.removeItem(KEPT);
   }
 

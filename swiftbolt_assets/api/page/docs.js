@@ -1,8 +1,15 @@
-// Draws the API's description; the bundle before this script defines SwaggerUIBundle.
-window.SwaggerUIBundle({
+/**
+ * The API's description, drawn by Swagger UI from this server's own files.
+ *
+ * What belongs here: its settings. What does not: the description, which the server makes.
+ */
+
+SwaggerUIBundle({
   url: "/openapi.json",
-  dom_id: "#swagger-ui",
+  dom_id: "#docs",
   deepLinking: true,
-  // No call home: the validator badge would send the description to a server elsewhere.
-  validatorUrl: null,
+  docExpansion: "list",
+  defaultModelsExpandDepth: 0,
+  tryItOutEnabled: true,
+  validatorUrl: null, // it would send the description to another origin
 });

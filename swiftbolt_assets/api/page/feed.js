@@ -14,6 +14,8 @@ import { Stream } from "./stream.js";
 import { isIntraday } from "./timeframes.js";
 
 const POLL_MS = 15_000;
+/** A refused read is repeated so much later. */
+const AGAIN_MS = 4_000;
 /** Coverage is read so often at most, however many ranges arrive. */
 const COVERAGE_EVERY_MS = 1_000;
 const MISSING = 404;
@@ -31,6 +33,7 @@ export class Feed {
   #isReading = false;
   #coverageTimer = null;
   #pollTimer = null;
+  #again = null;
   #wasLive = false;
   #answer = null;
   #hasRead = false;
@@ -80,6 +83,7 @@ export class Feed {
     this.#stream.close();
     clearTimeout(this.#coverageTimer);
     clearTimeout(this.#pollTimer);
+    clearTimeout(this.#again);
   }
 
   /** Ask for everything again, now. */
@@ -97,8 +101,10 @@ export class Feed {
     const { signal } = this.#ending;
     const interest = this.#api.syncSymbols([this.#symbol], "chart_view", signal);
     const window = this.#api.ensureCoverage(this.#symbol, this.#timeframe, signal);
-    await this.#guard(window.then((answer) => this.#tell(answer)));
-    await this.#guard(interest);
+    await Promise.all([
+      this.#guard(window.then((answer) => this.#tell(answer))),
+      this.#guard(interest),
+    ]);
   }
 
   #tell(answer) {
@@ -144,6 +150,8 @@ export class Feed {
   }
 
   #readAll() {
+    clearTimeout(this.#again);
+    this.#again = null;
     this.#read(null);
     this.#readCoverage();
   }
@@ -156,7 +164,9 @@ export class Feed {
     while (this.#wanted && !this.#isOver) {
       const { range: now } = this.#wanted;
       this.#wanted = null;
-      await this.#guard(this.#readNow(now));
+      const error = await this.#guard(this.#readNow(now));
+      // Where the server is away, the stream tells when it is back.
+      if (error && !error.isOffline) this.#again ??= setTimeout(() => this.#readAll(), AGAIN_MS);
     }
     this.#isReading = false;
   }
@@ -194,14 +204,16 @@ export class Feed {
     this.#on.changed(this.#bars, this.#coverage);
   }
 
-  /** Report a failure unless this feed is over. */
+  /** Report a failure unless this feed is over, and return it; null where all went well. */
   async #guard(work) {
     try {
       await work;
     } catch (error) {
-      if (this.#isOver || error.name === "AbortError") return;
+      if (this.#isOver || error.name === "AbortError") return null;
       this.#on.failed(error);
+      return error;
     }
+    return null;
   }
 }
 

@@ -68,7 +68,7 @@ function open(choice) {
   const started = new Feed(api, shown, {
     changed: (bars, coverage) => feed === started && changed(bars, coverage),
     progress: (answer) => feed === started && (progress.show(answer), explainEmptiness()),
-    link: (state, pauseMs) => feed === started && link.show(state, pauseMs),
+    link: (state, pauseMs) => feed === started && linked(state, pauseMs),
     failed: (error) => feed === started && failed(error),
   });
   feed = started;
@@ -77,7 +77,7 @@ function open(choice) {
 }
 
 function changed(bars, coverage) {
-  failure = null;
+  if (feed.hasRead) failure = null;
   chart.show(bars.list, coverage);
   strip.show(coverage, bars.list.length > 0);
   if (coverage.isKnown) find("simulated").hidden = !coverage.isSimulated;
@@ -102,6 +102,11 @@ function describe(bars) {
   );
 }
 
+function linked(state, pauseMs) {
+  link.show(state, pauseMs);
+  if (state === "live" && watchlist.hasFailed) watchlist.load();
+}
+
 function failed(error) {
   failure = error;
   explainEmptiness();
@@ -114,9 +119,6 @@ function explainEmptiness() {
 
 function emptiness() {
   const { symbol } = shown;
-  if (failure?.isRefused) {
-    return { title: "The key was not taken.", text: "Give another one to see the chart.", canRetry: true };
-  }
   if (failure) {
     return {
       title: `${symbol} could not be loaded.`,

@@ -39,7 +39,7 @@ export class Link {
     const words = {
       connecting: "connecting",
       live: "live",
-      polling: "every 15 s",
+      polling: "reconnecting",
       offline: "offline",
     };
     const light = find("link");

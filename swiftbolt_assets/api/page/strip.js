@@ -10,6 +10,8 @@ import { find } from "./dom.js";
 import { dateTime, isoDate, longDate } from "./newyork.js";
 
 const DAY = 86_400;
+/** Pixels that a single day gets, to be seen. */
+const THINNEST = 2;
 /** Sessions so near to each other are drawn as one: a week-end or a holiday lies between. */
 const NEAR = 4 * DAY;
 
@@ -71,7 +73,7 @@ export class Strip {
     for (const run of runsOf(this.#coverage)) {
       context.fillStyle = this.#colors.empty;
       const left = this.#x(run.from, width);
-      const wide = Math.max(this.#x(run.to + DAY, width) - left, 1);
+      const wide = Math.max(this.#x(run.to + DAY, width) - left, THINNEST);
       context.fillRect(left, top, wide, thick);
       context.fillStyle = this.#colors[run.kind];
       context.fillRect(left, top, wide, thick);

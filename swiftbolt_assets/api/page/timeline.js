@@ -6,7 +6,7 @@
  * pure. What does not: drawing (chart.js, bands.js).
  */
 
-import { edgeText, hours, isBefore, isLoading, loadingState } from "./coverage.js";
+import { edgeText, hours, isBefore, isLoading, loadingState, wordOf } from "./coverage.js";
 import { dateTime, isoDate, midnight, monday } from "./newyork.js";
 import { TIMEFRAMES } from "./timeframes.js";
 
@@ -99,7 +99,7 @@ function bandLabels({ kind, firstTime, lastTime, from }, points) {
   if (kind === "today") return ["today"];
   const [first, last] = [isoDate(firstTime), isoDate(lastTime)];
   if (kind === "absent") {
-    const word = points[from].session.reason === "halted" ? "halted" : "no bars";
+    const word = wordOf(points[from].session);
     return [`${first}: ${word}`, word];
   }
   const words = {

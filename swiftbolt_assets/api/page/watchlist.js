@@ -17,6 +17,7 @@ export class Watchlist {
   #symbols = [];
   #quotes = new Map();
   #current = null;
+  #hasFailed = false;
 
   /** @param on `open(symbol)`, `changed()` */
   constructor(api, on) {
@@ -28,13 +29,18 @@ export class Watchlist {
     }, QUOTES_EVERY_MS);
   }
 
+  /** Whether the list could not be read last time. */
+  get hasFailed() {
+    return this.#hasFailed;
+  }
+
   has(symbol) {
     return this.#symbols.includes(symbol);
   }
 
   /** Ask for the list. */
   async load() {
-    await this.#call("list");
+    this.#hasFailed = !(await this.#call("list"));
   }
 
   async add(symbol) {
