@@ -47,6 +47,17 @@ class ApiKeys:
     jwt_secret: str | None = field(repr=False)
 
 
+def require_keys(settings: Settings, host: str) -> None:
+    """Refuse a host that is not loopback without keys of one's own; nothing is touched.
+
+    Raises:
+        ConfigurationError: a key is missing or known to everybody.
+
+    """
+    if host not in LOOPBACK_HOSTS:
+        _given_keys(settings)
+
+
 def api_keys(settings: Settings, host: str) -> ApiKeys:
     """Return the keys for serving on a host, making missing ones where that is safe.
 

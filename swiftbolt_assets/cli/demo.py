@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from swiftbolt_assets.api.keys import require_keys
 from swiftbolt_assets.cli.arguments import parse_port_offset, parse_symbols, parse_window
 from swiftbolt_assets.cli.backfill import DEFAULT_PRIORITY, print_summary
 from swiftbolt_assets.cli.installation import ready
@@ -49,17 +50,16 @@ def run_demo(
     offset = parse_port_offset(port_offset)
     settings = demo_settings(free=free)
     address = host or settings.host
+    require_keys(settings, address)
     window = parse_window(
         DEMO_DAYS, None, None, today=settings.clock.today(), first_date=settings.first_date
     )
 
     from resources.embedded import release_keep
-    from swiftbolt_assets.api.keys import api_keys
     from swiftbolt_assets.orchestration.ports import require_free_ports
     from swiftbolt_assets.orchestration.presence import platform_lock
 
     with stop_signals() as stop, platform_lock(settings):
-        api_keys(settings, address)
         require_free_ports(settings, offset)
         release_keep(settings.home)
         click.echo(f"starting database, simulator and Dagster; state in {settings.home}")

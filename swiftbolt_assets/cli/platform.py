@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
+from swiftbolt_assets.api.keys import require_keys
 from swiftbolt_assets.cli.arguments import parse_port_offset
 from swiftbolt_assets.cli.installation import ready
 from swiftbolt_assets.errors import SwiftBoltError
@@ -36,14 +37,13 @@ def run_up(*, host: str | None, port_offset: str) -> None:
     offset = parse_port_offset(port_offset)
     settings = read_settings()
     address = host or settings.host
+    require_keys(settings, address)
 
     from resources.embedded import release_keep
-    from swiftbolt_assets.api.keys import api_keys
     from swiftbolt_assets.orchestration.ports import require_free_ports
     from swiftbolt_assets.orchestration.presence import platform_lock
 
     with stop_signals() as stop, platform_lock(settings):
-        api_keys(settings, address)
         require_free_ports(settings, offset)
         if settings.embedded:
             release_keep(settings.home)

@@ -150,7 +150,7 @@ def test_an_unknown_timeframe_is_refused(refuse: Callable[..., str], timeframe: 
     assert "m15" in line
 
 
-@pytest.mark.parametrize("command", ["up", "demo", "simulate"])
+@pytest.mark.parametrize("command", ["up", "demo", "serve", "simulate"])
 @pytest.mark.parametrize("offset", ["-1", "1.5", "ten", "60000", ""])
 def test_a_bad_port_offset_is_refused(
     refuse: Callable[..., str], command: str, offset: str
@@ -158,12 +158,18 @@ def test_a_bad_port_offset_is_refused(
     assert refuse(command, "--port-offset", offset).startswith("port-offset: ")
 
 
-@pytest.mark.parametrize("command", ["up", "demo", "simulate"])
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.1", "example.org", "::"])  # noqa: S104
-def test_nothing_listens_wider_than_loopback(
+def test_the_simulator_listens_on_loopback_only(refuse: Callable[..., str], host: str) -> None:
+    assert refuse("simulate", "--host", host).startswith("host: ")
+
+
+@pytest.mark.parametrize("command", ["up", "demo", "serve"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.1", "example.org", "::"])  # noqa: S104
+def test_the_api_listens_wider_than_loopback_only_with_keys_of_ones_own(
     refuse: Callable[..., str], command: str, host: str
 ) -> None:
-    assert refuse(command, "--host", host).startswith("host: ")
+    line = refuse(command, "--host", host)
+    assert line.startswith("SWIFTBOLT_ANON_KEY: set it before listening on more than loopback")
 
 
 @pytest.mark.parametrize(
