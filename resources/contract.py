@@ -79,6 +79,40 @@ class Answer:
     broken_off: ProviderError | None
 
 
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A symbol's price now; None where the source does not tell.
+
+    Attributes:
+        symbol: canonical ticker.
+        last: of the last trade, dollars.
+        bid, ask: best offers; 0 where no source of quotes answered.
+        open, high, low: of the newest day that traded.
+        close: of that day, None while it trades.
+        previous_close: of the day before.
+        volume: shares of the day.
+        average_volume: shares a day.
+        year_high, year_low: of 52 weeks.
+        traded_at: of the last trade, UTC.
+
+    """
+
+    symbol: str
+    last: float
+    bid: float | None
+    ask: float | None
+    open: float | None
+    high: float | None
+    low: float | None
+    close: float | None
+    previous_close: float | None
+    volume: float | None
+    average_volume: float | None
+    year_high: float | None
+    year_low: float | None
+    traded_at: datetime | None
+
+
 class BarProvider(Protocol):
     """A source of 15-minute bars."""
 

@@ -228,6 +228,29 @@ class Transport:
         return MalformedReplyError(f"the body exceeds {self.bounds.max_bytes} bytes")
 
 
+def fetch_document(url: str, most_bytes: int, timeout_s: float = 5.0) -> bytes:
+    """Return a public document, such as an identity provider's keys; no key is sent.
+
+    Raises:
+        UnavailableError: it does not come, or is too large.
+
+    """
+    body = bytearray()
+    try:
+        with httpx.stream(
+            "GET", url, timeout=timeout_s, follow_redirects=False, trust_env=not is_loopback(url)
+        ) as response:
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) > most_bytes:
+                    raise UnavailableError(f"the document exceeds {most_bytes} bytes")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise UnavailableError(f"{type(error).__name__}: {shown(error)}") from None
+    if not response.is_success:
+        raise UnavailableError(f"HTTP {response.status_code}")
+    return bytes(body)
+
+
 class Conversation:
     """The requests of one question, retries and pages included.
 

@@ -52,6 +52,29 @@ def track(database: Database, user: UUID, symbols: Sequence[str], source: str) -
     return in_turn(database, write)
 
 
+def record_interest(
+    connection: Connection, user: UUID, symbols: Sequence[str], source: str
+) -> list[Wanted]:
+    """Record interest in canonical tickers with a caller's rights; return what is now wanted.
+
+    Raises:
+        psycopg.Error: the caller is nobody, or may not.
+
+    """
+    tickers = sorted(set(symbols))
+    connection.execute("select admit_caller(), admit_symbols(%s)", (tickers,))
+    connection.execute(_TRACK, {"user": user, "symbols": tickers, "source": source})
+    return wanted(connection, tickers)
+
+
+def source_priority(connection: Connection, source: str) -> int:
+    """Return how much a source of interest counts."""
+    row = connection.execute(
+        "select priority from interest_priorities where source = %s", (source,)
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
 _ADD_SYMBOLS = """
 insert into symbols (ticker) select unnest(%s::text[]) order by 1
 on conflict (ticker) do nothing

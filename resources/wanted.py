@@ -9,7 +9,7 @@ follows from them (`work.py`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import psycopg
 
@@ -19,6 +19,7 @@ from swiftbolt_assets.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
     from typing import TypeVar
 
     from resources.postgres import Database
@@ -109,7 +110,14 @@ def change_definitions(
     return in_turn(database, write)
 
 
-def in_turn(database: Database, write: Callable[[Connection], T]) -> T:
+class Transactional(Protocol):
+    """What opens transactions: a `Database`, or a pool acting for a caller."""
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """Run one transaction."""
+
+
+def in_turn(database: Transactional, write: Callable[[Connection], T]) -> T:
     """Run one transaction, once more when it met another one that locked in another order.
 
     The planner works on many symbols at once; two such transactions would wait for each other, and

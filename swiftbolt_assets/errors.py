@@ -6,6 +6,7 @@
     ├── UsageError                wrong input; names the field; exit code 2
     ├── ConfigurationError        a setting is wrong; names the variable; exit code 2
     ├── StorageError              the database refused or is unreachable
+    ├── RefusedError              the caller may not do that
     └── ProviderError             a market-data provider did not answer as asked
         ├── RetryableError        the same request may succeed in a moment
         │   ├── UnavailableError      5xx, dropped connection, time-out
@@ -46,6 +47,10 @@ class ConfigurationError(SwiftBoltError):
 
 class StorageError(SwiftBoltError):
     """The database refused the work or cannot be reached."""
+
+
+class RefusedError(SwiftBoltError):
+    """The caller may not do that."""
 
 
 class ProviderError(SwiftBoltError):

@@ -32,7 +32,10 @@ CLOCK_OFFSET = "SWIFTBOLT_CLOCK_OFFSET"
 #: Where the exchange's calendar begins.
 _EARLIEST = date(2015, 1, 2)
 _MOST = 100_000
+#: Shorter keys can be guessed; HS256 wants 32 bytes (RFC 7518, 3.2).
+_KEY_LENGTH, _SECRET_LENGTH = 16, 32
 _HOST_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]*")
+_ORIGIN = re.compile(r"https?://[0-9A-Za-z.-]+(:[0-9]{1,5})?")
 #: `UUID` alone takes braces, prefixes and missing dashes, too.
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -58,6 +61,10 @@ class Settings:
         anon_user: whose interest it is when nobody else is named.
         background: whether the seeded background symbols are filled when nobody waits.
         fork_runs: whether run processes are forked from a warm one.
+        anon_key, service_key: what the HTTP API's callers show, or None (see `api/keys.py`).
+        jwt_secret: signs people's tokens (HS256), or None.
+        jwks_url: where the public keys of people's tokens are, or None.
+        cors_origins: web origins that may call the API from a browser; `*` for all.
 
     """
 
@@ -80,6 +87,11 @@ class Settings:
     anon_user: UUID
     background: bool
     fork_runs: bool
+    anon_key: str | None = field(repr=False)
+    service_key: str | None = field(repr=False)
+    jwt_secret: str | None = field(repr=False)
+    jwks_url: str | None
+    cors_origins: tuple[str, ...]
 
     @property
     def simulated(self) -> bool:
@@ -126,6 +138,11 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         anon_user=_user(env, "SWIFTBOLT_ANON_USER"),
         background=_flag(env, "SWIFTBOLT_BACKGROUND", default=True),
         fork_runs=_flag(env, "SWIFTBOLT_FORK_RUNS", default=True),
+        anon_key=_api_key(env, "SWIFTBOLT_ANON_KEY"),
+        service_key=_api_key(env, "SWIFTBOLT_SERVICE_KEY"),
+        jwt_secret=_api_key(env, "SWIFTBOLT_JWT_SECRET", least=_SECRET_LENGTH),
+        jwks_url=_provider_url(env, "SWIFTBOLT_JWKS_URL"),
+        cors_origins=_origins(env, "SWIFTBOLT_CORS_ORIGINS"),
     )
 
 
@@ -256,6 +273,23 @@ def _key(env: Mapping[str, str], name: str) -> str | None:
     if text is not None and not (text.isascii() and text.isprintable() and " " not in text):
         raise ConfigurationError(f"{name}: it holds blanks or control characters; copy it again")
     return text
+
+
+def _api_key(env: Mapping[str, str], name: str, *, least: int = _KEY_LENGTH) -> str | None:
+    text = _key(env, name)
+    if text is not None and len(text) < least:
+        raise ConfigurationError(f"{name}: it is shorter than {least} characters; use a random one")
+    return text
+
+
+def _origins(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    texts = [part.strip().rstrip("/") for part in (_text(env, name) or "").split(",")]
+    for text in filter(None, texts):
+        if text != "*" and not _ORIGIN.fullmatch(text):
+            raise ConfigurationError(
+                f"{name}: {text[:40]!r} is no origin; use https://HOST, several with commas, or *"
+            )
+    return tuple(dict.fromkeys(filter(None, texts)))
 
 
 def _provider_url(env: Mapping[str, str], name: str) -> str | None:

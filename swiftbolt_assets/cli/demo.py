@@ -14,7 +14,7 @@ import click
 from swiftbolt_assets.cli.arguments import parse_port_offset, parse_symbols, parse_window
 from swiftbolt_assets.cli.backfill import DEFAULT_PRIORITY, print_summary
 from swiftbolt_assets.cli.installation import ready
-from swiftbolt_assets.cli.platform import Stop, require_loopback, stop_signals, watch
+from swiftbolt_assets.cli.platform import Stop, stop_signals, watch
 from swiftbolt_assets.settings import CLOCK_OFFSET, Settings, read_settings
 
 if TYPE_CHECKING:
@@ -48,16 +48,18 @@ def run_demo(
     wanted = parse_symbols(symbols)
     offset = parse_port_offset(port_offset)
     settings = demo_settings(free=free)
-    require_loopback(host or settings.host)
+    address = host or settings.host
     window = parse_window(
         DEMO_DAYS, None, None, today=settings.clock.today(), first_date=settings.first_date
     )
 
     from resources.embedded import release_keep
+    from swiftbolt_assets.api.keys import api_keys
     from swiftbolt_assets.orchestration.ports import require_free_ports
     from swiftbolt_assets.orchestration.presence import platform_lock
 
     with stop_signals() as stop, platform_lock(settings):
+        api_keys(settings, address)
         require_free_ports(settings, offset)
         release_keep(settings.home)
         click.echo(f"starting database, simulator and Dagster; state in {settings.home}")
@@ -69,7 +71,8 @@ def run_demo(
 
             prepare_dagster(settings, installation.database)
             since = mark(installation.database)
-            with running_platform(settings, offset) as (platform, supervisor):
+            with running_platform(settings, offset, address) as (platform, supervisor):
+                click.echo(f"chart: {platform.chart_url}")
                 click.echo(f"Dagster UI: {platform.dagster_url}/assets")
                 with _mended(installation, supervisor):
                     wish = Wish(wanted, window, DEFAULT_PRIORITY, force=False)
@@ -78,6 +81,7 @@ def run_demo(
                     for error in outcome.errors:
                         click.echo(f"swiftbolt: {error}", err=True)
                     if not leave:
+                        click.echo(f"chart: {platform.chart_url}#{wanted[0]}/h1")
                         click.echo(f"Dagster UI: {platform.dagster_url}/assets  (Ctrl-C stops)")
                         stop.wait_with(lambda: _wait(stop))
     sys.exit(0 if outcome.complete else 1)

@@ -16,7 +16,6 @@ import click
 
 from swiftbolt_assets.cli.arguments import parse_port_offset
 from swiftbolt_assets.cli.installation import opened
-from swiftbolt_assets.cli.platform import require_loopback
 from swiftbolt_assets.errors import SwiftBoltError
 from swiftbolt_assets.settings import read_settings
 
@@ -58,7 +57,6 @@ def run_deploy(*, port_offset: str) -> None:
     """
     offset = parse_port_offset(port_offset)
     settings = read_settings()
-    require_loopback(settings.host)
     with opened(settings) as installation:
         database = installation.database
         _step("schema", lambda: _migrate(installation))

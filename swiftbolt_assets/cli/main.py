@@ -50,7 +50,7 @@ def demo(
 @click.option("--host", default=None, help="What the servers listen on.")
 @click.option("--port-offset", default="0", metavar="N", help="Added to every port.")
 def up(*, host: str | None, port_offset: str) -> None:
-    """Run the platform until Ctrl-C: database and Dagster."""
+    """Run the platform until Ctrl-C: database, Dagster, HTTP API and chart."""
     from swiftbolt_assets.cli.platform import run_up
 
     run_up(host=host, port_offset=port_offset)
@@ -201,6 +201,16 @@ def simulate(*, host: str | None, port_offset: str, free_plan: bool) -> None:
     from swiftbolt_assets.cli.simulate import run_simulate
 
     run_simulate(host=host, port_offset=port_offset, free=free_plan)
+
+
+@cli.command()
+@click.option("--host", default=None, help="What it listens on.")
+@click.option("--port-offset", default="0", metavar="N", help="Added to the port.")
+def serve(*, host: str | None, port_offset: str) -> None:
+    """Serve the HTTP API and the chart alone."""
+    from swiftbolt_assets.cli.serve import run_serve
+
+    run_serve(host=host, port_offset=port_offset)
 
 
 @cli.command()

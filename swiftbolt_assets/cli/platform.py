@@ -12,7 +12,7 @@ import click
 
 from swiftbolt_assets.cli.arguments import parse_port_offset
 from swiftbolt_assets.cli.installation import ready
-from swiftbolt_assets.errors import ConfigurationError, SwiftBoltError
+from swiftbolt_assets.errors import SwiftBoltError
 from swiftbolt_assets.settings import read_settings
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from swiftbolt_assets.cli.installation import Installation
     from swiftbolt_assets.orchestration.processes import Supervisor
 
-LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 _WATCH_S = 1.0
 
 
@@ -36,13 +35,15 @@ def run_up(*, host: str | None, port_offset: str) -> None:
     """
     offset = parse_port_offset(port_offset)
     settings = read_settings()
-    require_loopback(host or settings.host)
+    address = host or settings.host
 
     from resources.embedded import release_keep
+    from swiftbolt_assets.api.keys import api_keys
     from swiftbolt_assets.orchestration.ports import require_free_ports
     from swiftbolt_assets.orchestration.presence import platform_lock
 
     with stop_signals() as stop, platform_lock(settings):
+        api_keys(settings, address)
         require_free_ports(settings, offset)
         if settings.embedded:
             release_keep(settings.home)
@@ -51,26 +52,15 @@ def run_up(*, host: str | None, port_offset: str) -> None:
             from swiftbolt_assets.orchestration.platform import running_platform
 
             prepare_dagster(settings, installation.database)
-            with running_platform(settings, offset) as (platform, supervisor):
+            with running_platform(settings, offset, address) as (platform, supervisor):
                 source = "simulated bars" if settings.simulated else "real providers"
-                click.echo(f"SwiftBolt runs ({source}): Dagster {platform.dagster_url}")
+                click.echo(f"SwiftBolt runs ({source})")
+                click.echo(f"  chart   {platform.chart_url}")
+                click.echo(f"  API     {platform.api_url}/docs")
+                click.echo(f"  Dagster {platform.dagster_url}")
                 click.echo("Ctrl-C stops it.")
                 stop.wait_with(lambda: watch(installation, supervisor, stop))
         click.echo("stopped")
-
-
-def require_loopback(host: str) -> None:
-    """Refuse to listen wider: Dagster's web UI has no authentication.
-
-    Raises:
-        ConfigurationError: the host is not loopback.
-
-    """
-    if host not in LOOPBACK_HOSTS:
-        raise ConfigurationError(
-            f"host: {host[:40]} is not loopback; Dagster's web UI has no authentication, so put a "
-            "reverse proxy in front of 127.0.0.1"
-        )
 
 
 class Stop:

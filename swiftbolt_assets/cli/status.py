@@ -66,6 +66,8 @@ def _report(settings: Settings, database: Database, ticker: str | None) -> dict[
     return {
         "platform": "running" if running else "stopped",
         "dagster_url": platform.dagster_url if platform else None,
+        "api_url": platform.api_url if platform else None,
+        "chart_url": platform.chart_url if platform else None,
         "data_source": "simulated" if settings.simulated else "real",
         "now": settings.clock.now().isoformat(timespec="seconds"),
         "today": settings.clock.today().isoformat(),
@@ -131,6 +133,8 @@ def _budget(settings: Settings, database: Database, name: str) -> dict[str, Any]
 def _print(report: dict[str, Any], ticker: str | None) -> None:
     where = f" at {report['dagster_url']}" if report["dagster_url"] else ""
     click.echo(f"platform  {report['platform']}{where}, {report['data_source']} bars")
+    if report["chart_url"]:
+        click.echo(f"chart     {report['chart_url']}")
     click.echo(f"market    {report['now']}, today is {report['today']} in New York")
     for budget in report["budgets"]:
         click.echo(f"{budget['provider']:<9} {_budget_line(budget)}")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from swiftbolt_assets.orchestration.instance import dagster_environment, dagster_home
 from swiftbolt_assets.orchestration.launching import LOCATION
 from swiftbolt_assets.orchestration.lost_runs import fail_runs, lost_runs
-from swiftbolt_assets.orchestration.ports import LOOPBACK, platform_ports
+from swiftbolt_assets.orchestration.ports import LOOPBACK, http_address, listens, platform_ports
 from swiftbolt_assets.orchestration.presence import (
     Platform,
     dagster_answers,
@@ -41,8 +41,12 @@ _LONGEST_SOCKET = 100
 
 
 @contextmanager
-def running_platform(settings: Settings, port_offset: int) -> Iterator[tuple[Platform, Supervisor]]:
+def running_platform(
+    settings: Settings, port_offset: int, api_host: str
+) -> Iterator[tuple[Platform, Supervisor]]:
     """Start the platform's services, hold them, and stop them; the database must run.
+
+    Only the API listens on `api_host`; all else stays on loopback.
 
     The caller holds `platform_lock` and calls `Supervisor.mend` now and then.
 
@@ -51,14 +55,14 @@ def running_platform(settings: Settings, port_offset: int) -> Iterator[tuple[Pla
         SwiftBoltError: a service does not start.
 
     """
-    dagster_port, simulator_port = platform_ports(settings, port_offset)
+    ports = platform_ports(settings, port_offset)
     lost = lost_runs(settings)
     environment = dict(os.environ) | dagster_environment(settings)
     environment.pop("SWIFTBOLT_NOW", None)
-    if simulator_port is not None:
-        url = f"http://{LOOPBACK}:{simulator_port}"
+    if ports.simulator is not None:
+        url = http_address(LOOPBACK, ports.simulator)
         environment |= {"POLYGON_BASE_URL": url, "TRADIER_BASE_URL": url}
-    platform = Platform(os.getpid(), dagster_port, simulator_port)
+    platform = Platform(os.getpid(), ports.dagster, api_host, ports.api, ports.simulator)
     supervisor = Supervisor(
         settings.home / "log",
         environment,
@@ -67,11 +71,14 @@ def running_platform(settings: Settings, port_offset: int) -> Iterator[tuple[Pla
     with tempfile.TemporaryDirectory(prefix="swiftbolt-", dir=_socket_folder()) as sockets:
         workspace = _write_workspace(settings, Path(sockets) / "code.sock")
         try:
-            if simulator_port is not None:
-                supervisor.start(_simulator(simulator_port, port_offset))
-            supervisor.start(_code_location(settings, Path(sockets) / "code.sock"))
+            if ports.simulator is not None:
+                supervisor.start(_simulator(ports.simulator, port_offset))
+            supervisor.start(
+                _code_location(settings, Path(sockets) / "code.sock"),
+                _api(api_host, ports.api, port_offset),
+            )
             supervisor.start(_daemon(workspace))
-            supervisor.start(_web_ui(workspace, dagster_port))
+            supervisor.start(_web_ui(workspace, ports.dagster))
             fail_runs(settings, lost)
             supervisor.announce()
             yield platform, supervisor
@@ -83,7 +90,14 @@ def running_platform(settings: Settings, port_offset: int) -> Iterator[tuple[Pla
 def _simulator(port: int, port_offset: int) -> Service:
     command = [sys.executable, "-m", "swiftbolt_assets.cli.main", "simulate"]
     return Service(
-        "simulator", [*command, "--port-offset", str(port_offset)], lambda: _listens(port)
+        "simulator", [*command, "--port-offset", str(port_offset)], lambda: listens(LOOPBACK, port)
+    )
+
+
+def _api(host: str, port: int, port_offset: int) -> Service:
+    command = [sys.executable, "-m", "swiftbolt_assets.cli.main", "serve", "--host", host]
+    return Service(
+        "api", [*command, "--port-offset", str(port_offset)], lambda: listens(host, port)
     )
 
 
@@ -127,12 +141,6 @@ def _socket_folder() -> str | None:
     """Return where sockets go when the usual folder's path is too long for one, else None."""
     usual = Path(tempfile.gettempdir()) / "swiftbolt-12345678" / "code.sock"
     return "/tmp" if len(os.fsencode(usual)) > _LONGEST_SOCKET else None  # noqa: S108 - mkdtemp
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(_ANSWER_S)
-        return probe.connect_ex((LOOPBACK, port)) == 0
 
 
 def _listens_at(path: Path) -> bool:

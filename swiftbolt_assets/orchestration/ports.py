@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from swiftbolt_assets.errors import ConfigurationError
@@ -17,17 +18,39 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 DAGSTER_PORT = 3000
+API_PORT = 8000
 SIMULATOR_PORT = 8900
 _POLL_S = 0.1
+_ANSWER_S = 5.0
 #: The processes of a platform that was killed a moment ago still hold its ports.
 _PATIENCE_S = 5.0
 
 
-def platform_ports(settings: Settings, offset: int) -> tuple[int, int | None]:
-    """Return the port of Dagster's web UI, and the simulator's where the platform runs one."""
+@dataclass(frozen=True)
+class Ports:
+    """Where a platform listens.
+
+    Attributes:
+        dagster: Dagster's web UI.
+        api: the HTTP API and the chart.
+        simulator: the simulator, None where the platform runs none.
+
+    """
+
+    dagster: int
+    api: int
+    simulator: int | None
+
+
+def platform_ports(settings: Settings, offset: int) -> Ports:
+    """Return the ports of a platform."""
     # Somebody else's simulator may be named in the environment.
     own_simulator = settings.simulated and settings.polygon_url is None
-    return DAGSTER_PORT + offset, SIMULATOR_PORT + offset if own_simulator else None
+    return Ports(
+        DAGSTER_PORT + offset,
+        API_PORT + offset,
+        SIMULATOR_PORT + offset if own_simulator else None,
+    )
 
 
 def require_free_ports(settings: Settings, offset: int) -> None:
@@ -37,7 +60,8 @@ def require_free_ports(settings: Settings, offset: int) -> None:
         ConfigurationError: one is taken.
 
     """
-    for port in filter(None, platform_ports(settings, offset)):
+    ports = platform_ports(settings, offset)
+    for port in filter(None, (ports.dagster, ports.api, ports.simulator)):
         deadline = time.monotonic() + _PATIENCE_S
         while not _is_free(port):
             if time.monotonic() > deadline:
@@ -46,6 +70,24 @@ def require_free_ports(settings: Settings, offset: int) -> None:
                     f"--port-offset {offset + 10}"
                 )
             time.sleep(_POLL_S)
+
+
+def http_address(host: str, port: int) -> str:
+    """Return a URL without path; a wildcard host is reached on loopback."""
+    where = {"0.0.0.0": LOOPBACK, "::": "[::1]"}.get(host, host)  # noqa: S104 - compared, not bound
+    where = f"[{where}]" if ":" in where and not where.startswith("[") else where
+    return f"http://{where}:{port}"
+
+
+def listens(host: str, port: int) -> bool:
+    """Return whether somebody listens on a port; a wildcard host is asked on loopback."""
+    where = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+    with socket.socket(socket.AF_INET6 if ":" in where else socket.AF_INET) as probe:
+        probe.settimeout(_ANSWER_S)
+        try:
+            return probe.connect_ex((where, port)) == 0
+        except OSError:
+            return False
 
 
 def _is_free(port: int) -> bool:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from swiftbolt_assets.errors import ConfigurationError, SwiftBoltError
 from swiftbolt_assets.orchestration.graphql import ask
-from swiftbolt_assets.orchestration.ports import LOOPBACK
+from swiftbolt_assets.orchestration.ports import LOOPBACK, http_address, listens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,6 +36,8 @@ class Platform:
     Attributes:
         pid: of its supervisor.
         dagster_port: of Dagster's web UI, on loopback: it has no authentication.
+        api_host: what the HTTP API listens on.
+        api_port: its port.
         simulator_port: of its simulator, None when it has none.
         parts: process id of each of its processes, by name.
 
@@ -43,6 +45,8 @@ class Platform:
 
     pid: int
     dagster_port: int
+    api_host: str
+    api_port: int
     simulator_port: int | None
     parts: Mapping[str, int] = field(default_factory=dict)
 
@@ -50,6 +54,16 @@ class Platform:
     def dagster_url(self) -> str:
         """Return the address of Dagster's web UI."""
         return f"http://{LOOPBACK}:{self.dagster_port}"
+
+    @property
+    def api_url(self) -> str:
+        """Return the address of the HTTP API."""
+        return http_address(self.api_host, self.api_port)
+
+    @property
+    def chart_url(self) -> str:
+        """Return the address of the chart."""
+        return f"{self.api_url}/chart"
 
 
 @contextmanager
@@ -98,8 +112,12 @@ def find_platform(settings: Settings) -> Platform | None:
 
 
 def answers(platform: Platform) -> bool:
-    """Return whether all processes live and the web UI serves with the code location loaded."""
-    return all(map(_lives, platform.parts.values())) and dagster_answers(platform.dagster_port)
+    """Return whether all processes live, the API listens and the web UI has loaded the code."""
+    return (
+        all(map(_lives, platform.parts.values()))
+        and listens(platform.api_host, platform.api_port)
+        and dagster_answers(platform.dagster_port)
+    )
 
 
 def dagster_answers(port: int) -> bool:

@@ -85,24 +85,17 @@ class Supervisor:
         self._children: list[_Child] = []
         self._guard: subprocess.Popen[bytes] | None = None
 
-    def start(self, service: Service) -> None:
-        """Start a service and wait until it answers.
+    def start(self, *services: Service) -> None:
+        """Start services side by side and wait until all answer.
 
         Raises:
-            SwiftBoltError: it ended, or did not answer in time; names its log.
+            SwiftBoltError: one ended, or did not answer in time; names its log.
 
         """
-        child = _Child(service, self._spawn(service), time.monotonic())
-        self._children.append(child)
-        deadline = child.started + _START_S
-        while not service.answers():
-            if child.process.poll() is not None:
-                raise SwiftBoltError(
-                    f"{service.name}: it ended while starting; {self._hint(service)}"
-                )
-            if time.monotonic() > deadline:
-                raise SwiftBoltError(f"{service.name}: it does not answer; {self._hint(service)}")
-            time.sleep(_POLL_S)
+        begun = [_Child(one, self._spawn(one), time.monotonic()) for one in services]
+        self._children += begun
+        for child in begun:
+            self._await(child)
 
     def announce(self) -> None:
         """Tell that all services run."""
@@ -156,6 +149,18 @@ class Supervisor:
         if self._guard is not None:
             self._guard.communicate()
             self._guard = None
+
+    def _await(self, child: _Child) -> None:
+        service = child.service
+        deadline = child.started + _START_S
+        while not service.answers():
+            if child.process.poll() is not None:
+                raise SwiftBoltError(
+                    f"{service.name}: it ended while starting; {self._hint(service)}"
+                )
+            if time.monotonic() > deadline:
+                raise SwiftBoltError(f"{service.name}: it does not answer; {self._hint(service)}")
+            time.sleep(_POLL_S)
 
     def _spawn(self, service: Service) -> subprocess.Popen[bytes]:
         if self._guard is None:

@@ -1,0 +1,133 @@
+"""What a chart shows of a symbol: the bars of a range, a page of them.
+
+15-minute, 1-hour and 4-hour bars are stored; daily and weekly ones are made at read from stored
+15-minute bars, so that they are as new as these.
+
+What belongs here: these statements. What does not: the layers of a reply
+(`swiftbolt_assets/api/charts.py`), which provider counts when (SQL function `get_chart_data_v2`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from resources.callers import Connection
+
+#: Timeframes that are made at read, and by what their bars are grouped.
+AGGREGATED = {"d1": "day", "w1": "week"}
+#: A page holds so many bars at most: seven years of quarter hours, some 10 MB of JSON.
+MOST = 50_000
+COLUMNS = (
+    "ts", "open", "high", "low", "close", "volume", "provider", "is_intraday", "is_forecast",
+    "data_status", "confidence_score", "upper_band", "lower_band",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ChartRange:
+    """What of a symbol is asked for.
+
+    Attributes:
+        symbol_id: whose bars.
+        timeframe: m15, h1, h4, d1 or w1.
+        start, end: first and last bar start, both included.
+        adjusted: whether prices before a split are folded to today's shares.
+
+    """
+
+    symbol_id: UUID
+    timeframe: str
+    start: datetime
+    end: datetime
+    adjusted: bool = True
+
+
+@dataclass(frozen=True)
+class ChartPage:
+    """Bars of a range.
+
+    Attributes:
+        rows: with `COLUMNS`, ascending.
+        older_before: start of the oldest one where older ones were left out, else None.
+
+    """
+
+    rows: Sequence[tuple[Any, ...]]
+    older_before: str | None
+
+
+def known_symbol(connection: Connection, ticker: str) -> UUID | None:
+    """Return the id of a canonical ticker, None when it is unknown."""
+    row = connection.execute("select id from symbols where ticker = %s", (ticker,)).fetchone()
+    return UUID(str(row[0])) if row else None
+
+
+def chart_page(connection: Connection, wanted: ChartRange) -> ChartPage:
+    """Return the newest bars of a range, `MOST` at most, ascending, no `ts` twice."""
+    unit = AGGREGATED.get(wanted.timeframe)
+    values = {
+        "symbol": wanted.symbol_id,
+        "timeframe": wanted.timeframe,
+        "start": wanted.start,
+        "end": wanted.end,
+        "adjusted": wanted.adjusted,
+        "unit": unit,
+        "most": MOST + 1,
+    }
+    with connection.cursor(binary=True) as cursor:
+        cursor.execute(_AGGREGATED if unit else _STORED, values)
+        rows = cursor.fetchall()
+    if len(rows) > MOST:
+        return ChartPage(rows[1:], rows[1][0])
+    return ChartPage(rows, None)
+
+
+def has_work(connection: Connection, ticker: str) -> bool:
+    """Return whether something of a symbol waits or is asked for."""
+    row = connection.execute(
+        "select exists ("
+        " select from job_runs where symbol = %s and status in ('queued', 'running'))",
+        (ticker,),
+    ).fetchone()
+    return bool(row and row[0])
+
+
+# The function's rows ascend already; the newest of too many are a matter of skipping.
+_STORED = f"""
+with bars as materialized (
+  select {", ".join(COLUMNS)}
+    from get_chart_data_v2(%(symbol)s, %(timeframe)s, %(start)s, %(end)s, %(adjusted)s)
+)
+select * from bars offset greatest((select count(*) from bars) - %(most)s, 0)
+"""  # noqa: S608 - constants
+# Weeks begin on Monday; a bar is named by the open of its first session that traded. Forecasts of
+# days and weeks are stored as such.
+_AGGREGATED = """
+with made as (
+  select min(b.ts) as ts, (array_agg(b.open order by b.ts))[1] as open, max(b.high) as high,
+    min(b.low) as low, (array_agg(b.close order by b.ts desc))[1] as close,
+    sum(b.volume) as volume, (array_agg(b.provider order by b.ts desc))[1] as provider,
+    bool_or(b.is_intraday) as is_intraday, false as is_forecast,
+    case
+      when bool_or(b.data_status = 'provisional') then 'provisional'
+      when bool_or(b.data_status = 'live') then 'live'
+      else max(b.data_status)
+    end as data_status,
+    null::float8 as confidence_score, null::float8 as upper_band, null::float8 as lower_band
+    from get_chart_data_v2(%(symbol)s, 'm15', %(start)s, %(end)s, %(adjusted)s) b
+   where not b.is_forecast
+   group by date_trunc(%(unit)s, b.ts::timestamptz at time zone 'America/New_York')
+), foreseen as (
+  select ts, open, high, low, close, volume, provider, is_intraday, is_forecast, data_status,
+    confidence_score, upper_band, lower_band
+    from get_chart_data_v2(%(symbol)s, %(timeframe)s, %(start)s, %(end)s, %(adjusted)s) f
+   where f.is_forecast
+)
+select * from made union all select * from foreseen order by ts
+"""

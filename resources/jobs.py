@@ -1,0 +1,203 @@
+"""One definition, what somebody wants of a symbol's timeframe, and how far it is.
+
+What belongs here: the statements behind `ensure-coverage` and what it pushes. What does not: moving
+slices through the queue (`work.py`), an operator's changes (`wanted.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date, datetime
+
+    from resources.callers import Connection
+
+
+@dataclass(frozen=True)
+class JobProgress:
+    """How far a definition is.
+
+    Attributes:
+        total_slices, completed_slices, running_slices, queued_slices, failed_slices: its job_runs.
+        progress_percent: settled sessions of its window, rounded down.
+        bars_written: stored bars of its slices.
+        complete: whether every session before today is settled.
+
+    """
+
+    total_slices: int
+    completed_slices: int
+    running_slices: int
+    queued_slices: int
+    failed_slices: int
+    progress_percent: int
+    bars_written: int
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What is stored of a definition's timeframe.
+
+    Attributes:
+        from_ts, to_ts: the stretch that holds bars, None before the first.
+        last_success_at: when something was stored last, real time.
+        gaps_found: stretches of its window that are not settled.
+
+    """
+
+    from_ts: datetime | None
+    to_ts: datetime | None
+    last_success_at: datetime | None
+    gaps_found: int
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What stands between a symbol and its completeness.
+
+    Attributes:
+        requests_ahead: slices to be asked for until its last one is.
+        is_running: whether one of its slices is asked for now.
+        last_attempt_s: until the last of its retries may begin, None without.
+        free: request slots that are free now; None without a limit.
+        next_free_s: until the next one is.
+        cooling_s: until the provider is asked again, 0 when it is not left alone.
+        trouble: why the last attempt failed, or the provider is left alone; None without.
+
+    """
+
+    requests_ahead: int
+    is_running: bool
+    last_attempt_s: float | None
+    free: int | None
+    next_free_s: float
+    cooling_s: float
+    trouble: str | None
+
+
+@dataclass(frozen=True)
+class OpenSlice:
+    """A slice that is not done.
+
+    Attributes:
+        first_day, last_day: New York dates.
+        state: queued, running, retrying or failed.
+        attempt: counted from 1.
+        error_message: why the last attempt failed, None without.
+
+    """
+
+    first_day: date
+    last_day: date
+    state: str
+    attempt: int
+    error_message: str | None
+
+
+def ensure_job(
+    connection: Connection, symbol: str, timeframe: str, *, window_days: int, priority: int
+) -> UUID:
+    """Have a timeframe of a symbol wanted and planned; return its definition.
+
+    Never lowers anything.
+
+    Raises:
+        psycopg.Error: a value is refused; names it.
+
+    """
+    row = connection.execute(
+        "select ensure_job(%s, %s, %s, %s)", (symbol, timeframe, window_days, priority)
+    ).fetchone()
+    return UUID(str(row[0])) if row else UUID(int=0)
+
+
+def find_job(connection: Connection, symbol: str, timeframe: str) -> UUID | None:
+    """Return a timeframe's definition, None when nobody wants it."""
+    row = connection.execute(
+        "select id from job_definitions where symbol = %s and timeframe = %s::timeframe"
+        " and job_type = 'fetch_intraday'",
+        (symbol, timeframe),
+    ).fetchone()
+    return UUID(str(row[0])) if row else None
+
+
+def job_progress(connection: Connection, job: UUID) -> JobProgress | None:
+    """Return how far a definition is, None when it is gone."""
+    row = connection.execute(
+        "select total_slices, completed_slices, running_slices, queued_slices, failed_slices,"
+        " progress_percent, bars_written, complete from get_job_progress(%s)",
+        (job,),
+    ).fetchone()
+    return JobProgress(*row) if row else None
+
+
+def job_coverage(connection: Connection, job: UUID) -> Coverage:
+    """Return what is stored of a definition's timeframe."""
+    row = connection.execute(_COVERAGE, (job,)).fetchone()
+    return Coverage(*row) if row else Coverage(None, None, None, 0)
+
+
+def outlook(connection: Connection, symbol: str) -> Outlook:
+    """Return what a symbol waits for; as the owner."""
+    row = connection.execute(_OUTLOOK, {"symbol": symbol}).fetchone()
+    return Outlook(*row) if row else Outlook(0, False, None, None, 0.0, 0.0, None)  # noqa: FBT003
+
+
+def open_slices(connection: Connection, symbol: str) -> Sequence[OpenSlice]:
+    """Return a symbol's slices that are not done, newest first."""
+    rows = connection.execute(_OPEN, (symbol,)).fetchall()
+    return [OpenSlice(*row) for row in rows]
+
+
+_COVERAGE = """
+select c.from_ts, c.to_ts, c.last_success_at,
+  (select count(*) from get_coverage_gaps(d.symbol, d.timeframe::text, d.window_days))
+  from job_definitions d
+  left join coverage_status c on c.symbol = d.symbol and c.timeframe = d.timeframe
+ where d.id = %s
+"""
+# A limit bounds the count where thousands of symbols wait: an estimate then.
+_OUTLOOK = """
+with mine as (
+  select coalesce(max(priority) filter (where status = 'queued'), 1000001) as priority,
+    coalesce(bool_or(status = 'running'), false) as is_running,
+    extract(epoch from max(next_attempt_at) filter (where status = 'queued')
+      - clock_timestamp())::float8 as last_attempt_s,
+    (array_agg(error_message order by updated_at desc)
+      filter (where error_message is not null))[1] as trouble
+    from job_runs where symbol = %(symbol)s and status in ('queued', 'running', 'failed')
+), cooling as (
+  select extract(epoch from cooling_until - clock_timestamp())::float8 as seconds, reason
+    from provider_health where provider = 'polygon' and cooling_until > clock_timestamp()
+)
+select (
+    select count(*) from (
+      select distinct w.symbol, w.last_day from (
+        select r.symbol, r.last_day from job_runs r
+         where r.status = 'queued' and r.priority >= mine.priority limit 20000) w) ahead)::integer,
+  mine.is_running, greatest(mine.last_attempt_s, 0),
+  rate.free, coalesce(rate.next_free_s, 0),
+  coalesce(cooling.seconds, 0), coalesce('polygon: ' || cooling.reason, mine.trouble)
+  from mine
+  left join cooling on true
+  left join rate_state('polygon') rate on true
+"""
+_OPEN = """
+select first_day, last_day,
+  case
+    when bool_or(status = 'running') then 'running'
+    when bool_or(status = 'queued' and next_attempt_at > clock_timestamp()) then 'retrying'
+    when bool_or(status = 'queued') then 'queued'
+    else 'failed'
+  end,
+  max(attempt), max(error_message)
+  from job_runs
+ where symbol = %s and status in ('queued', 'running', 'failed') and first_day is not null
+ group by first_day, last_day
+ order by last_day desc
+"""

@@ -1,0 +1,77 @@
+"""Sessions of a symbol that are not simply full, and its splits: what a chart explains.
+
+What belongs here: these two statements for whoever may read. What does not: the ledger's own
+(`ledger.py`), keeping splits current (`splits.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date, datetime
+
+    from resources.callers import Connection
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A session that is not settled, or lacks bars.
+
+    Attributes:
+        day: New York date.
+        opens, closes: its bounds, UTC.
+        state: final, open, provisional or not_fetched.
+        reason: why it has no bar at all, None when it has one or is not settled.
+        bars: stored 15-minute bars.
+        expected: its quarter hours.
+        absences: start of each quarter hour without a bar -> reason.
+
+    """
+
+    day: date
+    opens: datetime
+    closes: datetime
+    state: str
+    reason: str | None
+    bars: int
+    expected: int
+    absences: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ChartSplit:
+    """A split that folds the prices before its day.
+
+    Attributes:
+        execution_date: the first day of the new shares.
+        split_from, split_to: so many old shares became so many new ones.
+
+    """
+
+    execution_date: date
+    split_from: float
+    split_to: float
+
+
+def session_gaps(connection: Connection, symbol: str, first: date, last: date) -> Sequence[Gap]:
+    """Return the sessions from `first` to `last` that are not simply full, oldest first."""
+    rows = connection.execute(
+        "select day, opens, closes, state, reason, bars, expected, absences"
+        " from get_session_gaps(%s, %s, %s)",
+        (symbol, first, last),
+    ).fetchall()
+    return [Gap(*row) for row in rows]
+
+
+def chart_splits(connection: Connection, symbol: str) -> Sequence[ChartSplit]:
+    """Return a symbol's splits up to today, oldest first."""
+    rows = connection.execute(
+        "select execution_date, split_from::float8, split_to::float8 from splits"
+        " where symbol_id = (select id from symbols where ticker = %s)"
+        " and execution_date <= market_today() order by execution_date",
+        (symbol,),
+    ).fetchall()
+    return [ChartSplit(*row) for row in rows]

@@ -1,0 +1,182 @@
+"""What an operator causes and sees through the API's `orchestrator`: ticks, retries, the queue.
+
+What belongs here: statements about many slices at once. What does not: single steps (`work.py`),
+lists for people (`backlog.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from resources.callers import Connection
+
+_LISTED, _RECENT = 10, 20
+_RETRIED, _MOST_ATTEMPTS = 10, 5
+_COLUMNS = (
+    "id", "symbol", "timeframe", "job_type", "status", "slice_from", "slice_to",
+    "progress_percent", "rows_written", "provider", "attempt", "priority", "error_code",
+    "error_message", "triggered_by", "created_at", "started_at", "finished_at",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class QueueReport:
+    """The queue in rows of `job_runs`.
+
+    Attributes:
+        queued, running: true totals.
+        queued_jobs, running_jobs, recent_jobs: rows, a few.
+
+    """
+
+    queued: int
+    running: int
+    queued_jobs: Sequence[dict[str, Any]]
+    running_jobs: Sequence[dict[str, Any]]
+    recent_jobs: Sequence[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class RunState:
+    """One row of `job_runs`, as a worker's dispatcher sees it.
+
+    Attributes:
+        status: queued, running, success, failed or cancelled.
+        rows_written: bars of its timeframe.
+        provider: who was asked, None before.
+        wait_s: until its next attempt may begin, None when it may now.
+        error_code, error_message: why the last attempt failed, None without.
+
+    """
+
+    status: str
+    rows_written: int
+    provider: str | None
+    wait_s: float | None
+    error_code: str | None
+    error_message: str | None
+
+
+def enabled_definitions(connection: Connection) -> int:
+    """Return how many definitions are enabled."""
+    return _count(connection, "select count(*) from job_definitions where enabled")
+
+
+def begin_tick(connection: Connection) -> tuple[float, bool]:
+    """Wake whoever waits for work; return the database's clock, and whether the platform ticks."""
+    row = connection.execute(_WAKE).fetchone()
+    return (row[0], row[1]) if row else (0.0, False)
+
+
+def claimed_since(connection: Connection, clock: float) -> tuple[int, int]:
+    """Return the slices claimed since an instant of the database's clock, and those still due."""
+    row = connection.execute(_CLAIMED, {"since": clock}).fetchone()
+    return (row[0], row[1]) if row else (0, 0)
+
+
+def retry_failed(connection: Connection) -> int:
+    """Queue failed rows anew, the oldest first, a few at a time; return how many."""
+    return connection.execute(_RETRY, (_MOST_ATTEMPTS, _RETRIED)).rowcount
+
+
+def queue_report(connection: Connection) -> QueueReport:
+    """Return the queue; its totals are true however long the lists are."""
+    return QueueReport(
+        _count(connection, "select count(*) from job_runs where status = 'queued'"),
+        _count(connection, "select count(*) from job_runs where status = 'running'"),
+        _rows(connection, "status = 'queued' order by priority desc, created_at", _LISTED),
+        _rows(connection, "status = 'running' order by started_at", _LISTED),
+        _rows(
+            connection,
+            "status in ('success', 'failed') and finished_at is not null order by finished_at desc",
+            _RECENT,
+        ),
+    )
+
+
+def raise_run(connection: Connection, run: UUID) -> bool:
+    """Put a slice before all others; return whether there is such a row."""
+    row = connection.execute(_RAISE, (run,)).fetchone()
+    return row is not None
+
+
+def run_state(connection: Connection, run: UUID) -> RunState | None:
+    """Return a row of `job_runs`, None when it is gone."""
+    row = connection.execute(
+        "select status, rows_written, provider,"
+        " extract(epoch from next_attempt_at - clock_timestamp())::float8, error_code,"
+        " error_message from job_runs where id = %s",
+        (run,),
+    ).fetchone()
+    return RunState(*row) if row else None
+
+
+def _count(connection: Connection, statement: str) -> int:
+    row = connection.execute(statement.encode()).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _rows(connection: Connection, which: str, most: int) -> list[dict[str, Any]]:
+    statement = f"select {', '.join(_COLUMNS)} from job_runs where {which} limit {most}"  # noqa: S608
+    rows = connection.execute(statement.encode()).fetchall()
+    return [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
+
+
+_WAKE = """
+select extract(epoch from clock_timestamp())::float8,
+  exists (
+    select from heartbeats
+     where name = 'orchestrator-tick' and beat_at > clock_timestamp() - interval '30 seconds')
+  from (select pg_notify('swiftbolt_work', '')) woken
+"""
+_CLAIMED = """
+select count(*) filter (where claimed_at >= to_timestamp(%(since)s)),
+  count(*) filter (where status = 'queued' and claim_id is null
+    and (next_attempt_at is null or next_attempt_at <= clock_timestamp())
+    and last_day < market_today())
+  from (
+    select distinct on (symbol, last_day) symbol, last_day, status, claim_id, claimed_at,
+      next_attempt_at
+      from job_runs
+     where claimed_at >= to_timestamp(%(since)s) or (status = 'queued' and claim_id is null)
+  ) slices
+"""
+# Of the same slice twice only one may be at work.
+_RETRY = """
+with failed as (
+  select id, symbol from job_runs r
+   where status = 'failed' and attempt < %s
+     and not exists (
+       select from job_runs o where o.symbol = r.symbol and o.timeframe = r.timeframe
+        and o.slice_from = r.slice_from and o.slice_to = r.slice_to
+        and (o.status in ('queued', 'running')
+          or (o.status = 'failed' and (o.created_at, o.id) > (r.created_at, r.id))))
+   order by finished_at, id limit %s for update
+)
+update job_runs r set status = 'queued', attempt = r.attempt + 1, error_code = null,
+  error_message = null, next_attempt_at = null, finished_at = null,
+  priority = wanted_priority(r.symbol, r.priority)
+  from failed where r.id = failed.id
+"""
+# The three timeframes of a slice are one request.
+_RAISE = """
+with chosen as (
+  select symbol, first_day, last_day, id from job_runs where id = %s
+), raised as (
+  update job_runs r set priority = 1000000,
+    next_attempt_at = case when r.error_code = 'RATE_LIMIT_EXCEEDED' then r.next_attempt_at end
+    from chosen c
+   where r.status = 'queued' and r.claim_id is null
+     and (r.id = c.id or (r.symbol = c.symbol and r.first_day = c.first_day
+       and r.last_day = c.last_day))
+  returning r.id
+), woken as (
+  select pg_notify('swiftbolt_work', '') from (select count(*) from raised) n
+)
+select c.id from chosen c cross join woken
+"""

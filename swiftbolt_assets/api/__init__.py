@@ -1,0 +1,1 @@
+"""The HTTP API and the chart: what people and programs speak to. It never imports Dagster."""

@@ -1,0 +1,128 @@
+"""The API's composition root: routes, protection, and what lives as long as the server.
+
+What belongs here: putting together. What does not: listening (`server.py`), the routes' work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import PlainTextResponse
+
+from resources.callers import CallerPool
+from resources.jwks import PublicKeys
+from swiftbolt_assets.api import (
+    charts,
+    coverage,
+    interest,
+    news,
+    pages,
+    quotes,
+    symbols,
+    vitals,
+    work,
+)
+from swiftbolt_assets.api.auth import Gate
+from swiftbolt_assets.api.keys import LOOPBACK_HOSTS
+from swiftbolt_assets.api.protection import Bounds, KnownHosts, Measured, SecurityHeaders
+from swiftbolt_assets.api.replies import install_handlers
+from swiftbolt_assets.api.state import ApiState
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from resources.postgres import Database
+    from swiftbolt_assets.api.keys import ApiKeys
+    from swiftbolt_assets.settings import Settings
+
+PREFIX = "/functions/v1"
+_ALLOWED_HEADERS = ["authorization", "x-client-info", "apikey", "content-type"]
+_METHODS = ["GET", "POST", "PUT", "DELETE", "OPTIONS"]
+
+
+def build_app(settings: Settings, database: Database, keys: ApiKeys, host: str) -> FastAPI:
+    """Return the API on a database that runs.
+
+    Args:
+        settings: the settings.
+        database: where the bars live.
+        keys: what callers show.
+        host: what it listens on.
+
+    """
+    app = FastAPI(
+        title="SwiftBolt",
+        version=version("swiftbolt"),
+        description="Stock bars of 15 minutes, 1 and 4 hours, complete; and how far they are.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+    )
+    pool = CallerPool(database)
+    app.state.api = ApiState(
+        settings=settings,
+        database=database,
+        pool=pool,
+        keys=keys,
+        newsroom=news.Newsroom(database, pool, settings),
+        quote_desk=quotes.QuoteDesk(settings, database),
+        is_local=host in LOOPBACK_HOSTS,
+    )
+    public_keys = PublicKeys(settings.jwks_url).of_token if settings.jwks_url else None
+    app.state.gate = Gate(keys, settings.anon_user, public_keys)
+    app.state.meters = vitals.Meters()
+    for module in (coverage, interest, charts, symbols, quotes, work, news):
+        app.include_router(module.router, prefix=PREFIX, tags=["functions"])
+    app.include_router(vitals.router)
+    app.include_router(pages.router)
+    app.add_api_route(
+        f"{PREFIX}/{{name:path}}", _preflight, methods=["OPTIONS"], include_in_schema=False
+    )
+    install_handlers(app)
+    _protect(app, settings, host)
+    return app
+
+
+def _protect(app: FastAPI, settings: Settings, host: str) -> None:
+    """Put the layers around the routes; the last one added is the outermost."""
+    app.add_middleware(Bounds)
+    app.add_middleware(Measured, meters=app.state.meters)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=_METHODS,
+            allow_headers=_ALLOWED_HEADERS,
+            expose_headers=["Retry-After"],
+        )
+    hosts = {
+        *LOOPBACK_HOSTS,
+        *(urlsplit(origin).hostname or "" for origin in settings.cors_origins),
+    }
+    app.add_middleware(KnownHosts, hosts=hosts if host in LOOPBACK_HOSTS else ())
+    app.add_middleware(SecurityHeaders)
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    state: ApiState = app.state.api
+    hearing = asyncio.create_task(state.newsroom.run())
+    try:
+        yield
+    finally:
+        hearing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await hearing
+        state.quote_desk.close()
+        state.pool.close()
+
+
+async def _preflight(name: str) -> PlainTextResponse:
+    """Answer OPTIONS of a browser that is at home here, or of no browser."""
+    return PlainTextResponse("ok", headers={"Allow": ", ".join(_METHODS)} if name else {})

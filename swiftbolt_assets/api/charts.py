@@ -1,0 +1,231 @@
+"""A symbol's bars for a chart: `chart-data-v2` and the older `chart`.
+
+A reply holds a bounded number of bars, the newest ones; what is older is one more request away.
+What belongs here: layers and the replies' shapes. What does not: which bars there are
+(`resources/chart.py`).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import AwareDatetime, BaseModel, Field
+
+from resources import chart
+from swiftbolt_assets.api.arrow import ARROW, arrow_reply
+from swiftbolt_assets.api.auth import AnyCaller
+from swiftbolt_assets.api.fields import DAYS, required_symbol, required_timeframe
+from swiftbolt_assets.api.replies import HttpError, Json, encode, iso
+from swiftbolt_assets.api.state import state_of
+from swiftbolt_assets.clock import NEW_YORK, midnight
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from swiftbolt_assets.clock import Clock
+
+router = APIRouter()
+_STALE_H, _RECENT_H, _ENOUGH_BARS = 24, 4, 250
+_LAYERS = ("historical", "intraday", "forecast")
+#: Minutes until a timeframe's newest bar is old (contract of `chart`).
+_SLA_MINUTES = {"m15": 30, "h1": 120, "h4": 480, "d1": 1_440, "w1": 10_080}
+
+
+class ChartRequest(BaseModel):
+    """What of a symbol is to be shown.
+
+    `start` and `end` win over `days`; both ends are included.
+    """
+
+    symbol: str | None = None
+    timeframe: str = "d1"
+    days: DAYS = 60
+    includeForecast: bool = True  # noqa: N815 - the contract's name
+    forecastDays: Annotated[int, Field(ge=0, le=366)] = 10  # noqa: N815 - the contract's name
+    includeMLData: bool = True  # noqa: N815 - the contract's name
+    start: AwareDatetime | None = None
+    end: AwareDatetime | None = None
+    adjusted: bool = True
+
+
+class Bar(msgspec.Struct):
+    """One bar as clients decode it: numbers are numbers, `ts` ends in Z."""
+
+    ts: str
+    open: float | None
+    high: float | None
+    low: float | None
+    close: float
+    volume: float | None
+    provider: str
+    is_intraday: bool
+    is_forecast: bool
+    data_status: str | None
+    confidence_score: float | None
+    upper_band: float | None
+    lower_band: float | None
+
+
+@router.post("/chart-data-v2", summary="Bars of a symbol in layers: history, today, forecast")
+def chart_data(asked: ChartRequest, request: Request, caller: AnyCaller) -> Response:
+    """Return bars; `Accept: application/vnd.apache.arrow.stream` returns them as Arrow."""
+    if not asked.symbol:
+        raise HttpError(400, "Symbol is required")
+    state = state_of(request)
+    symbol, timeframe = required_symbol(asked.symbol), required_timeframe(asked.timeframe)
+    start, end = chart_range(asked, timeframe, state.settings.clock)
+    with state.pool.transaction(caller) as connection:
+        symbol_id = chart.known_symbol(connection, symbol)
+        if symbol_id is None:
+            raise HttpError(404, f"Symbol {symbol} not found")
+        wanted = chart.ChartRange(symbol_id, timeframe, start, end, asked.adjusted)
+        page = chart.chart_page(connection, wanted)
+    if ARROW in request.headers.get("accept", ""):
+        return arrow_reply(page.rows)
+    now = state.settings.clock.now()
+    layers = in_layers([Bar(*row) for row in page.rows])
+    body = {
+        "symbol": symbol,
+        "timeframe": timeframe,
+        "layers": {name: _layer(bars) for name, bars in layers.items()},
+        "metadata": {
+            "total_bars": len(page.rows),
+            "start_date": iso(start),
+            "end_date": iso(end),
+            "requested_days": asked.days,
+            "forecast_days": asked.forecastDays if asked.includeForecast else 0,
+            "forecast_steps": len(layers["forecast"]),
+            "adjusted": asked.adjusted,
+            "aggregated_from": "m15" if timeframe in chart.AGGREGATED else None,
+            "older_before": page.older_before,
+        },
+        "dataQuality": quality(layers["historical"] or layers["intraday"], layers["intraday"], now),
+        "mlSummary": None,
+        "indicators": None,
+        "superTrendAI": None,
+    }
+    return Json(body)
+
+
+@router.get("/chart", summary="The older flat chart")
+def flat_chart(
+    request: Request,
+    caller: AnyCaller,
+    symbol: Annotated[str | None, Query()] = None,
+    timeframe: Annotated[str, Query()] = "d1",
+    days: Annotated[DAYS, Query()] = 365,
+) -> Response:
+    """Return bars of history and today as one list."""
+    if not symbol:
+        raise HttpError(400, "Symbol is required")
+    state = state_of(request)
+    ticker, token = required_symbol(symbol), required_timeframe(timeframe)
+    asked = ChartRequest(symbol=ticker, timeframe=token, days=days, includeForecast=False)
+    start, end = chart_range(asked, token, state.settings.clock)
+    with state.pool.transaction(caller) as connection:
+        symbol_id = chart.known_symbol(connection, ticker)
+        if symbol_id is None:
+            raise HttpError(404, f"Symbol {ticker} not found")
+        page = chart.chart_page(connection, chart.ChartRange(symbol_id, token, start, end))
+        work = chart.has_work(connection, ticker)
+    now, sla = state.settings.clock.now(), _SLA_MINUTES[token]
+    newest = page.rows[-1][0] if page.rows else None
+    age = None if newest is None else (now - datetime.fromisoformat(newest)).total_seconds() / 60
+    is_fresh = age is not None and age <= sla
+    return Json(
+        {
+            "symbol": ticker,
+            "assetType": "stock",
+            "timeframe": token,
+            "bars": [dict(zip(chart.COLUMNS[:6], row[:6], strict=True)) for row in page.rows],
+            "meta": {
+                "lastBarTs": newest,
+                "dataStatus": "updating" if work else "fresh" if is_fresh else "stale",
+                "isMarketOpen": is_market_open(now),
+                "latestForecastRunAt": None,
+                "hasPendingSplits": False,
+                "pendingSplitInfo": None,
+                "totalBars": len(page.rows),
+                "requestedRange": {"start": iso(start), "end": iso(end)},
+            },
+            "freshness": {
+                "ageMinutes": None if age is None else int(age),
+                "slaMinutes": sla,
+                "isWithinSla": is_fresh,
+            },
+        }
+    )
+
+
+def chart_range(asked: ChartRequest, timeframe: str, clock: Clock) -> tuple[datetime, datetime]:
+    """Return the first and last bar start that a request asks for, UTC, today's included.
+
+    Raises:
+        HttpError: 400, the range is turned around.
+
+    """
+    today = clock.today()
+    first = max(today - timedelta(days=asked.days), today.min + timedelta(days=366))
+    start = asked.start.astimezone(UTC) if asked.start else midnight(_whole(first, timeframe))
+    if asked.end:
+        end = asked.end.astimezone(UTC)
+    else:
+        ahead = asked.forecastDays if asked.includeForecast else 0
+        end = midnight(today + timedelta(days=ahead + 1)) - timedelta(seconds=1)
+    if timeframe in chart.AGGREGATED and asked.start:
+        # A day or week is made of all its bars, or it would be another one.
+        start = midnight(_whole(start.astimezone(NEW_YORK).date(), timeframe))
+    if start > end:
+        raise HttpError(400, "start: it is after end; turn the two around")
+    return start, end
+
+
+def in_layers(bars: Sequence[Bar]) -> dict[str, list[Bar]]:
+    """Return bars by layer; the date decides, as the bars' flags say."""
+    layers: dict[str, list[Bar]] = {name: [] for name in _LAYERS}
+    for bar in bars:
+        name = "forecast" if bar.is_forecast else "intraday" if bar.is_intraday else "historical"
+        layers[name].append(bar)
+    return layers
+
+
+def quality(bars: Sequence[Bar], today: Sequence[Bar], now: datetime) -> dict[str, Any]:
+    """Return how old and how deep the stored bars are."""
+    newest = (today or bars)[-1].ts if (today or bars) else None
+    age = None if newest is None else (now - datetime.fromisoformat(newest)).total_seconds() / 3600
+    oldest = datetime.fromisoformat(bars[0].ts) if bars else None
+    count = len(bars) + (len(today) if bars is not today else 0)
+    return {
+        "dataAgeHours": None if age is None else int(age),
+        "isStale": age is None or age > _STALE_H,
+        "hasRecentData": age is not None and age < _RECENT_H,
+        "historicalDepthDays": (now - oldest).days if oldest else 0,
+        "sufficientForML": count >= _ENOUGH_BARS,
+        "barCount": count,
+    }
+
+
+def is_market_open(now: datetime) -> bool:
+    """Return whether regular trading runs."""
+    from swiftbolt_assets.market.live import closed_hours
+    from swiftbolt_assets.market.sessions import xnys
+
+    return closed_hours(xnys(), now) is None
+
+
+def _layer(bars: Sequence[Bar]) -> dict[str, Any]:
+    return {
+        "count": len(bars),
+        "provider": bars[-1].provider if bars else "none",
+        "data": msgspec.Raw(encode(bars)),
+        "oldestBar": bars[0].ts if bars else None,
+        "newestBar": bars[-1].ts if bars else None,
+    }
+
+
+def _whole(day: date, timeframe: str) -> date:
+    return day - timedelta(days=day.weekday()) if timeframe == "w1" else day

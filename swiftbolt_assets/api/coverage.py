@@ -1,0 +1,144 @@
+"""How complete a symbol is: `ensure-coverage` and `coverage`.
+
+What belongs here: asking for completeness, and telling what is absent and why. What does not:
+planning (SQL behind `resources/jobs.py`), pushing progress (`news.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from resources import jobs
+from resources.chart import AGGREGATED
+from resources.sessions_missing import chart_splits, session_gaps
+from resources.wanted import in_turn
+from swiftbolt_assets.api.auth import AnyCaller
+from swiftbolt_assets.api.fields import DAYS, required_symbol, required_timeframe
+from swiftbolt_assets.api.replies import HttpError, Json, iso
+from swiftbolt_assets.api.state import state_of
+from swiftbolt_assets.market.plan import seconds_left
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from resources.callers import CallerPool, Connection
+    from swiftbolt_assets.settings import Settings
+
+router = APIRouter()
+COMPLETE, GAPS = "coverage_complete", "gaps_detected"
+#: A request with its storing.
+_SECONDS_A_REQUEST = 2.0
+_MOST_PRIORITY = 1_000_000
+_LONGEST_LOOK = 730
+
+
+class CoverageRequest(BaseModel):
+    """What is to be complete. Nothing is ever lowered: the widest window asked for counts."""
+
+    symbol: str | None = None
+    timeframe: str | None = None
+    window_days: DAYS = 7
+    priority: Annotated[int, Field(ge=0, le=_MOST_PRIORITY)] = 150
+
+
+@router.post("/ensure-coverage", summary="Have a symbol complete, and see how far it is")
+def ensure_coverage(asked: CoverageRequest, request: Request, caller: AnyCaller) -> Response:
+    """Plan what is missing and answer at once, with the whole plan counted."""
+    if not asked.symbol or not asked.timeframe:
+        raise HttpError(400, "Missing required parameters: symbol, timeframe")
+    state = state_of(request)
+    symbol, timeframe = required_symbol(asked.symbol), required_timeframe(asked.timeframe)
+
+    def ensure(connection: Connection) -> tuple[UUID, dict[str, Any]]:
+        job = jobs.ensure_job(
+            connection, symbol, timeframe, window_days=asked.window_days, priority=asked.priority
+        )
+        return job, described(connection, job, symbol, timeframe)
+
+    _, body = in_turn(state.pool.acting_for(caller), ensure)
+    return Json(body | prospects(state.pool, state.settings, body))
+
+
+@router.get("/coverage", summary="What a symbol lacks, and why")
+def coverage(
+    request: Request,
+    caller: AnyCaller,
+    symbol: Annotated[str | None, Query()] = None,
+    days: Annotated[DAYS, Query()] = _LONGEST_LOOK,
+) -> Response:
+    """Return sessions that are not simply full, what is at work on them, and splits."""
+    if not symbol:
+        raise HttpError(400, "Symbol is required")
+    state = state_of(request)
+    ticker = required_symbol(symbol)
+    today = state.settings.clock.today()
+    first = max(today - timedelta(days=days), state.settings.first_date)
+    with state.pool.transaction(caller) as connection:
+        gaps = session_gaps(connection, ticker, first, today)
+        work = jobs.open_slices(connection, ticker)
+        splits = chart_splits(connection, ticker)
+    return Json(
+        {
+            "symbol": ticker,
+            "data_source": "simulated" if state.settings.simulated else "real",
+            "today": today,
+            "window": {"first_day": first, "last_day": today},
+            "sessions": [
+                asdict(gap) | {"opens": iso(gap.opens), "closes": iso(gap.closes)} for gap in gaps
+            ],
+            "work": work,
+            "splits": splits,
+        }
+    )
+
+
+def described(connection: Connection, job: UUID, symbol: str, timeframe: str) -> dict[str, Any]:
+    """Return the contract's answer for a definition."""
+    progress = jobs.job_progress(connection, job)
+    stored = jobs.job_coverage(connection, job)
+    body: dict[str, Any] = {
+        "job_def_id": str(job),
+        "symbol": symbol,
+        "timeframe": timeframe,
+        "status": COMPLETE if progress and progress.complete else GAPS,
+        "coverage_status": {
+            "from_ts": iso(stored.from_ts),
+            "to_ts": iso(stored.to_ts),
+            "last_success_at": iso(stored.last_success_at),
+            "gaps_found": stored.gaps_found,
+        },
+        "aggregated_from": "m15" if timeframe in AGGREGATED else None,
+    }
+    if progress:
+        body["backfill_progress"] = {
+            name: value for name, value in asdict(progress).items() if name != "complete"
+        }
+    return body
+
+
+def prospects(pool: CallerPool, settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
+    """Return when it will be complete, in seconds, and what stands in the way."""
+    if body["status"] == COMPLETE:
+        return {"eta_seconds": 0.0, "message": None}
+    with pool.transaction() as connection:
+        ahead = jobs.outlook(connection, body["symbol"])
+    return {"eta_seconds": eta(ahead, settings.polygon_per_minute), "message": ahead.trouble}
+
+
+def eta(ahead: jobs.Outlook, per_minute: int) -> float | None:
+    """Return the seconds until a symbol is complete, None when nothing is under way."""
+    if ahead.requests_ahead == 0:
+        return _SECONDS_A_REQUEST if ahead.is_running else None
+    seconds = seconds_left(
+        ahead.requests_ahead,
+        per_minute=per_minute,
+        free=ahead.free or 0,
+        next_free_s=ahead.next_free_s,
+        seconds_a_request=_SECONDS_A_REQUEST,
+    )
+    return round(max(seconds + ahead.cooling_s, ahead.last_attempt_s or 0.0), 1)

@@ -1,0 +1,165 @@
+"""What people look at: `sync-user-symbols` and `watchlist-sync`.
+
+What belongs here: recording interest with the caller's own rights. What does not: what follows from
+it (triggers of `user_symbol_tracking`).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
+
+from resources import watchlists
+from resources.tracking import record_interest, source_priority
+from resources.wanted import in_turn
+from swiftbolt_assets.api.auth import AnyCaller
+from swiftbolt_assets.api.fields import required_symbol, required_timeframe
+from swiftbolt_assets.api.replies import HttpError, Json, iso
+from swiftbolt_assets.api.state import state_of
+from swiftbolt_assets.errors import UsageError
+from swiftbolt_assets.market.timeframes import Timeframe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from resources.callers import Caller, Connection
+    from resources.wanted import Wanted
+
+router = APIRouter()
+_LOG = logging.getLogger(__name__)
+_SOURCES = ("watchlist", "recent_search", "chart_view")
+_MOST_SYMBOLS, _MOST_TIMEFRAMES = 200, 10
+_LOGGED = 10
+_ACTIONS = ("add", "remove", "list")
+#: The platform makes no forecasts and rankings; clients decode the words.
+_NO_JOBS = {"forecast": "none", "ranking": "none"}
+
+
+class SyncRequest(BaseModel):
+    """What a person looks at now."""
+
+    symbols: list[str] | None = None
+    source: str | None = None
+    timeframes: list[str] = list(Timeframe)
+
+
+class WatchlistRequest(BaseModel):
+    """A change of a watchlist, or a look at it."""
+
+    action: str | None = None
+    symbol: str | None = None
+    watchlistId: UUID | None = None  # noqa: N815 - the contract's name
+
+
+@router.post("/sync-user-symbols", summary="Tell what is looked at; it is filled by priority")
+def sync_user_symbols(asked: SyncRequest, request: Request, caller: AnyCaller) -> Response:
+    """Record interest; a repeat is cheap and changes nothing but its time."""
+    if not asked.symbols:
+        raise HttpError(400, "No symbols provided")
+    if asked.source not in _SOURCES:
+        raise HttpError(400, "Invalid source. Must be: watchlist, recent_search, or chart_view")
+    if len(asked.symbols) > _MOST_SYMBOLS:
+        raise HttpError(400, f"symbols: at most {_MOST_SYMBOLS} at once; send the rest separately")
+    if len(asked.timeframes) > _MOST_TIMEFRAMES:
+        raise HttpError(400, f"timeframes: at most {_MOST_TIMEFRAMES}")
+    frames = {required_timeframe(text) for text in asked.timeframes}
+    tickers = _well_formed(asked.symbols)
+    if not tickers:
+        raise HttpError(404, "No valid symbols found")
+    source = asked.source
+
+    def record(connection: Connection) -> tuple[list[Wanted], int]:
+        rows = record_interest(connection, caller.user_id, tickers, source)
+        return rows, source_priority(connection, source)
+
+    rows, priority = in_turn(state_of(request).pool.acting_for(caller), record)
+    _LOG.info("sync-user-symbols %s %s (%d)", source, ",".join(tickers[:_LOGGED]), len(tickers))
+    return Json(
+        {
+            "success": True,
+            "symbols_tracked": len(tickers),
+            "symbols_requested": len(asked.symbols),
+            "timeframes": len(frames),
+            "jobs_updated": sum(row.timeframe in frames for row in rows),
+            "priority": priority,
+            "source": source,
+        }
+    )
+
+
+@router.post("/watchlist-sync", summary="Change a watchlist, or list it")
+def watchlist_sync(asked: WatchlistRequest, request: Request, caller: AnyCaller) -> Response:
+    """Change the caller's watchlist, and return what is on it."""
+    if asked.action not in _ACTIONS:
+        raise HttpError(400, "action: use add, remove or list")
+    if asked.action != "list" and not asked.symbol:
+        raise HttpError(400, "Symbol is required")
+    symbol = required_symbol(asked.symbol) if asked.symbol else None
+    return Json(
+        in_turn(
+            state_of(request).pool.acting_for(caller),
+            lambda connection: _changed(connection, caller, asked, symbol),
+        )
+    )
+
+
+def _changed(
+    connection: Connection, caller: Caller, asked: WatchlistRequest, symbol: str | None
+) -> dict[str, Any]:
+    connection.execute("select admit_caller()")
+    if asked.watchlistId is None:
+        watchlist = watchlists.own_watchlist(connection, caller.user_id)
+    elif watchlists.is_visible(connection, asked.watchlistId):
+        watchlist = asked.watchlistId
+    else:
+        raise HttpError(404, f"watchlistId: no watchlist {asked.watchlistId} of yours")
+    message = None
+    if symbol and asked.action == "add":
+        message = _add(connection, caller, watchlist, symbol)
+    elif symbol and asked.action == "remove":
+        was_on = watchlists.remove_item(connection, caller.user_id, watchlist, symbol)
+        message = f"{symbol} removed" if was_on else f"{symbol} was not on the watchlist"
+    listed = watchlists.items(connection, watchlist)
+    return {
+        "success": True,
+        "message": message,
+        "symbol": symbol,
+        "watchlistId": str(watchlist),
+        "items": [
+            {
+                "symbol": item.symbol,
+                "addedAt": iso(item.added_at),
+                "jobStatus": _NO_JOBS,
+                "lastPrice": item.last_price,
+                "avgDailyVolumeAll": item.daily_volume,
+                "avgDailyVolume10d": item.daily_volume_10,
+                "avgLastPriceAll": item.last_price_all,
+                "avgLastPrice10d": item.last_price_10,
+            }
+            for item in listed
+        ],
+        "jobStatus": [],
+    }
+
+
+def _add(connection: Connection, caller: Caller, watchlist: UUID, symbol: str) -> str:
+    if watchlists.holds(connection, watchlist, symbol):
+        return f"{symbol} is on the watchlist already"
+    record_interest(connection, caller.user_id, [symbol], "watchlist")
+    watchlists.add_item(connection, watchlist, symbol)
+    return f"{symbol} added"
+
+
+def _well_formed(texts: Sequence[str]) -> list[str]:
+    """Return canonical tickers, none twice; what is none is dropped, as the contract says."""
+    found: dict[str, None] = {}
+    for text in texts:
+        try:
+            found[required_symbol(text)] = None
+        except UsageError:
+            _LOG.info("sync-user-symbols: %s is no ticker, dropped", ascii(text[:_LOGGED]))
+    return list(found)

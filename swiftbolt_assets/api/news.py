@@ -1,0 +1,241 @@
+"""Progress and new bars as they come: `events`, a stream of server-sent events.
+
+One connection hears the database; however many people watch a symbol, its state is looked up once.
+What belongs here: who watches what, and telling them. What does not: hearing (`resources/news.py`),
+what progress is (`coverage.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import StreamingResponse
+
+from resources import jobs
+from resources.chart import AGGREGATED
+from resources.news import hear
+from swiftbolt_assets.api.auth import AnyCaller
+from swiftbolt_assets.api.coverage import COMPLETE, described, prospects
+from swiftbolt_assets.api.fields import required_symbol, required_timeframe
+from swiftbolt_assets.api.replies import HttpError, encode, iso
+from swiftbolt_assets.api.state import state_of
+from swiftbolt_assets.errors import StorageError, SwiftBoltError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from datetime import datetime
+
+    from resources.callers import CallerPool
+    from resources.news import News
+    from resources.postgres import Database
+    from swiftbolt_assets.settings import Settings
+
+router = APIRouter()
+_LOG = logging.getLogger(__name__)
+_MOST_WATCHERS = 1_000
+#: Who reads too slowly is told to reload instead of being remembered without end.
+_MOST_UNREAD = 200
+_PAUSE_S = 0.25
+#: A waiting symbol's outlook changes although nothing happens.
+_LOOK_AGAIN_S = 10.0
+_KEEP_ALIVE_S = 15.0
+_RETRY_S = (0.5, 10.0)
+
+
+@dataclass(eq=False)
+class Watcher:
+    """One open stream."""
+
+    unread: asyncio.Queue[bytes | None] = field(default_factory=lambda: asyncio.Queue(_MOST_UNREAD))
+
+    def tell(self, event: bytes) -> None:
+        """Hand an event over; one who reads too slowly loses all and is told to reload."""
+        try:
+            self.unread.put_nowait(event)
+        except asyncio.QueueFull:
+            while not self.unread.empty():
+                self.unread.get_nowait()
+            self.unread.put_nowait(sse("resync", {"reason": "too slow"}))
+
+
+@dataclass(eq=False)
+class Topic:
+    """A symbol and timeframe that somebody watches."""
+
+    symbol: str
+    timeframe: str
+    watchers: set[Watcher] = field(default_factory=set)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    start: datetime | None = None
+    end: datetime | None = None
+    task: asyncio.Task[None] | None = None
+
+    def note(self, news: News) -> None:
+        """Remember what changed until it is told."""
+        if news.start is not None and news.end is not None:
+            self.start = min(self.start or news.start, news.start)
+            self.end = max(self.end or news.end, news.end)
+        self.changed.set()
+
+    def tell(self, event: bytes) -> None:
+        """Tell all who watch."""
+        for watcher in self.watchers:
+            watcher.tell(event)
+
+
+class Newsroom:
+    """Tells watchers what the database announces.
+
+    Args:
+        database: where news is heard.
+        pool: looks up what it means.
+        settings: the clock and the budget.
+
+    """
+
+    def __init__(self, database: Database, pool: CallerPool, settings: Settings) -> None:
+        self._database = database
+        self._pool = pool
+        self._settings = settings
+        self._topics: dict[tuple[str, str], Topic] = {}
+
+    @property
+    def watchers(self) -> int:
+        """Return how many streams are open."""
+        return sum(len(topic.watchers) for topic in self._topics.values())
+
+    async def run(self) -> None:
+        """Hear and tell until cancelled; a lost connection is made anew."""
+        pause = _RETRY_S[0]
+        while True:
+            try:
+                async for news in hear(self._database):
+                    if news is None:
+                        pause = _RETRY_S[0]
+                        self._resync()
+                    else:
+                        self._note(news)
+            except StorageError as error:
+                _LOG.warning("events: %s; listening again in %.1f s", error, pause)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _RETRY_S[1])
+
+    @contextlib.asynccontextmanager
+    async def watching(self, symbol: str, timeframe: str) -> AsyncIterator[Watcher]:
+        """Hold a watcher of a symbol's timeframe.
+
+        Raises:
+            HttpError: 503, too many watch already.
+
+        """
+        if self.watchers >= _MOST_WATCHERS:
+            raise HttpError(503, "too many streams are open; try again later", retry_after=30)
+        topic = self._topics.setdefault((symbol, timeframe), Topic(symbol, timeframe))
+        watcher = Watcher()
+        topic.watchers.add(watcher)
+        topic.changed.set()
+        if topic.task is None:
+            topic.task = asyncio.create_task(self._serve(topic))
+        try:
+            yield watcher
+        finally:
+            topic.watchers.discard(watcher)
+            if not topic.watchers and topic.task is not None:
+                topic.task.cancel()
+                self._topics.pop((symbol, timeframe), None)
+
+    def close(self) -> None:
+        """End all streams."""
+        for topic in self._topics.values():
+            for watcher in topic.watchers:
+                while not watcher.unread.empty():
+                    watcher.unread.get_nowait()
+                watcher.unread.put_nowait(None)
+
+    def _note(self, news: News) -> None:
+        for topic in self._topics.values():
+            if topic.symbol == news.symbol:
+                topic.note(news)
+
+    def _resync(self) -> None:
+        for topic in self._topics.values():
+            topic.tell(sse("resync", {"reason": "connected"}))
+            topic.changed.set()
+
+    async def _serve(self, topic: Topic) -> None:
+        """Tell a topic's changes, a few times a second at most."""
+        is_open = True
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(topic.changed.wait(), _LOOK_AGAIN_S if is_open else None)
+            topic.changed.clear()
+            start, end, topic.start, topic.end = topic.start, topic.end, None, None
+            if start is not None:
+                told = {"symbol": topic.symbol, "timeframe": topic.timeframe}
+                topic.tell(sse("bars", {**told, "from": iso(start), "to": iso(end)}))
+            try:
+                body = await run_in_threadpool(self._progress, topic)
+            except SwiftBoltError as error:
+                _LOG.warning("events: %s", error)
+                body = None
+            if body:
+                topic.tell(sse("progress", body))
+                is_open = body["status"] != COMPLETE
+            await asyncio.sleep(_PAUSE_S)
+
+    def _progress(self, topic: Topic) -> dict[str, Any] | None:
+        stored = "m15" if topic.timeframe in AGGREGATED else topic.timeframe
+        with self._pool.transaction() as connection:
+            job = jobs.find_job(connection, topic.symbol, stored)
+            body = described(connection, job, topic.symbol, topic.timeframe) if job else None
+        return body | prospects(self._pool, self._settings, body) if body else None
+
+
+@router.get(
+    "/events",
+    summary="Progress and new bars of a symbol, as server-sent events",
+    responses={200: {"content": {"text/event-stream": {}}}},
+)
+async def events(
+    request: Request,
+    _caller: AnyCaller,
+    symbol: Annotated[str | None, Query()] = None,
+    timeframe: Annotated[str, Query()] = "m15",
+) -> Response:
+    """Stream `progress`, `bars` and `resync` until either side leaves."""
+    if not symbol:
+        raise HttpError(400, "Symbol is required")
+    ticker, token = required_symbol(symbol), required_timeframe(timeframe)
+    newsroom = state_of(request).newsroom
+    if newsroom.watchers >= _MOST_WATCHERS:
+        raise HttpError(503, "too many streams are open; try again later", retry_after=30)
+    return StreamingResponse(
+        _stream(newsroom, ticker, token),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+def sse(event: str, data: dict[str, Any]) -> bytes:
+    """Return one event as it goes over the wire."""
+    return b"event: %s\ndata: %s\n\n" % (event.encode(), encode(data))
+
+
+async def _stream(newsroom: Newsroom, symbol: str, timeframe: str) -> AsyncIterator[bytes]:
+    async with newsroom.watching(symbol, timeframe) as watcher:
+        yield b": welcome\n\n"
+        while True:
+            try:
+                event = await asyncio.wait_for(watcher.unread.get(), _KEEP_ALIVE_S)
+            except TimeoutError:
+                yield b": still here\n\n"
+                continue
+            if event is None:
+                return
+            yield event

@@ -1,0 +1,83 @@
+"""What a browser opens: the chart, its files, and the API's description at `/docs`."""
+
+from __future__ import annotations
+
+import html
+from functools import cache
+from importlib.resources import files
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from swiftbolt_assets.api.replies import HttpError
+from swiftbolt_assets.api.state import state_of
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+router = APIRouter(include_in_schema=False)
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".ico": "image/x-icon",
+    ".txt": "text/plain; charset=utf-8",
+    ".md": "text/plain; charset=utf-8",
+}
+_KEY = "{{anon-key}}"
+_SECONDS = 3600
+
+
+@router.get("/")
+def root() -> Response:
+    """Send a browser to the chart."""
+    return RedirectResponse("/chart")
+
+
+@router.get("/chart")
+def chart_page(request: Request) -> Response:
+    """Return the page; on loopback it carries the app's key, elsewhere it asks for one."""
+    state = state_of(request)
+    key = state.keys.anon if state.is_local else ""
+    page = _file("index.html").decode().replace(_KEY, html.escape(key, quote=True))
+    return Response(page, media_type=_TYPES[".html"], headers={"Cache-Control": "no-store"})
+
+
+@router.get("/chart/assets/{name:path}")
+def asset(name: str) -> Response:
+    """Return one of the page's files."""
+    path = PurePosixPath(name)
+    kind = _TYPES.get(path.suffix)
+    if kind is None or path.is_absolute() or ".." in path.parts or path.suffix == ".html":
+        raise HttpError(404, "Not Found")
+    return Response(
+        _file(name), media_type=kind, headers={"Cache-Control": f"public, max-age={_SECONDS}"}
+    )
+
+
+@router.get("/docs")
+def docs() -> Response:
+    """Return the API's description, drawn by files of this server."""
+    return Response(
+        _file("docs.html"), media_type=_TYPES[".html"], headers={"Cache-Control": "no-store"}
+    )
+
+
+@cache
+def _file(name: str) -> bytes:
+    place: Traversable = files(__package__).joinpath("page")
+    for part in PurePosixPath(name).parts:
+        place = place.joinpath(part)
+    try:
+        return place.read_bytes()
+    except (FileNotFoundError, IsADirectoryError, ValueError):
+        if name.startswith("vendor/"):
+            raise HttpError(
+                404, "the page's libraries are missing; install swiftbolt again (uv sync)"
+            ) from None
+        raise HttpError(404, "Not Found") from None

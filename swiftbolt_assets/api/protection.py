@@ -1,0 +1,183 @@
+"""What stands around every route: limits on bodies and time, hosts, headers, and figures.
+
+What belongs here: one ASGI layer each. What does not: who a caller is (`auth.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from swiftbolt_assets.api.replies import Json
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from swiftbolt_assets.api.vitals import Meters
+
+MOST_BODY = 64 * 1024
+_BODY_S, _REPLY_S = 10.0, 30.0
+_STREAM = "/functions/v1/events"
+_UNKNOWN = "unknown"
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; connect-src 'self'; font-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS = (
+    (b"content-security-policy", _POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+)
+
+
+class SecurityHeaders:
+    """Adds the headers that keep a browser to this origin."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), *_HEADERS]}
+            await send(message)
+
+        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
+
+
+class KnownHosts:
+    """Refuses hosts that are not this server's: a web page elsewhere cannot rebind its name to it.
+
+    Args:
+        app: what is protected.
+        hosts: names without port; empty for all.
+
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+        self._app = app
+        self._hosts = frozenset(hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] == "http" and self._hosts and _host(scope) not in self._hosts:
+            reply = Json({"error": "Host: it is none of this server's names"}, 400)
+            await reply(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+class Bounds:
+    """Bounds what a request may send and how long it may take; streams may last."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            async with asyncio.timeout(_BODY_S):
+                body = await _whole_body(scope, receive)
+        except TimeoutError:
+            await Json({"error": "body: it did not arrive in time"}, 408)(scope, receive, send)
+            return
+        if body is None:
+            error = f"body: it exceeds {MOST_BODY} bytes"
+            await Json({"error": error}, 413, {"Connection": "close"})(scope, receive, send)
+            return
+        await self._answer(scope, _replayed(body, receive), send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == _STREAM:
+            await self._app(scope, receive, send)
+            return
+        is_begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal is_begun
+            is_begun = True
+            await send(message)
+
+        try:
+            async with asyncio.timeout(_REPLY_S):
+                await self._app(scope, receive, noted)
+        except TimeoutError:
+            if is_begun:
+                raise
+            await Json({"error": "no answer in time; try again"}, 503)(scope, receive, send)
+
+
+class Measured:
+    """Counts requests and times them, by route.
+
+    Args:
+        app: what is measured.
+        meters: where to.
+
+    """
+
+    def __init__(self, app: ASGIApp, meters: Meters) -> None:
+        self._app = app
+        self._meters = meters
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.monotonic()
+
+        async def noted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                route = getattr(scope.get("route"), "path", _UNKNOWN)
+                self._meters.requests.labels(route, str(message["status"])).inc()
+                self._meters.seconds.labels(route).observe(time.monotonic() - began)
+            await send(message)
+
+        await self._app(scope, receive, noted)
+
+
+async def _whole_body(scope: Scope, receive: Receive) -> bytes | None:
+    """Return the body, None when it is too large; a caller that leaves leaves a short one."""
+    length = dict(scope["headers"]).get(b"content-length", b"0")
+    if length.isdigit() and int(length) > MOST_BODY:
+        return None
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > MOST_BODY:
+            return None
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    is_told = False
+
+    async def again() -> Message:
+        nonlocal is_told
+        if is_told:
+            return await receive()
+        is_told = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+def _host(scope: Scope) -> str:
+    text: str = dict(scope["headers"]).get(b"host", b"").decode("latin-1").lower()
+    if text.startswith("["):
+        return text.partition("]")[0].removeprefix("[")
+    return text.partition(":")[0]

@@ -1,0 +1,197 @@
+"""Prices now: `quotes`, from Tradier while it answers, else from stored bars.
+
+Tradier is asked for what has not been asked for a few seconds, and only when its budget has room:
+today's bars come first. What belongs here: the desk and the reply. What does not: Tradier's wire
+format (`resources/tradier_quotes.py`), stored prices (`resources/prices.py`).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from resources.endpoint import Secret
+from resources.http import Bounds, Transport, without_retries
+from resources.ledger import Ledger
+from resources.prices import stored_quotes
+from resources.provider_health import ProviderHealth
+from resources.rate_limit import limiter
+from resources.tradier_quotes import TradierQuotes
+from swiftbolt_assets.api.auth import AnyCaller
+from swiftbolt_assets.api.fields import required_symbol
+from swiftbolt_assets.api.replies import HttpError, Json, iso
+from swiftbolt_assets.api.state import state_of
+from swiftbolt_assets.clock import NEW_YORK
+from swiftbolt_assets.errors import ProviderError
+from swiftbolt_assets.market.sessions import xnys
+from swiftbolt_assets.settings import TRADIER_URL
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from resources.contract import Quote
+    from resources.postgres import Database
+    from swiftbolt_assets.settings import Settings
+
+router = APIRouter()
+_LOG = logging.getLogger(__name__)
+_MOST = 50
+_FRESH_S = 5.0
+#: Requests of a minute that are left to today's bars.
+_KEPT_FREE = 5
+_KEPT_SYMBOLS = 2_000
+_NAME = "tradier"
+#: What a simulator takes as key.
+_ANY_KEY = "simulated"
+#: New York hours of trading before the open and after the close.
+_PREMARKET, _EVENING = 4, 20
+
+
+class QuoteDesk:
+    """Asks Tradier, sparingly; thread-safe.
+
+    Args:
+        settings: keys, address and budget.
+        database: holds the budget.
+
+    """
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._known: dict[str, tuple[float, Quote]] = {}
+        self._transport = _transport(settings, database)
+
+    def quotes(self, tickers: Sequence[str]) -> dict[str, Quote]:
+        """Return what Tradier says of some symbols, from a few seconds ago at most.
+
+        Those that it does not know, or that nobody could be asked about, are left out.
+
+        Raises:
+            StorageError: the budget cannot be reached.
+
+        """
+        with self._lock:
+            now = time.monotonic()
+            fresh = {name: q for name, (at, q) in self._known.items() if now - at < _FRESH_S}
+            missing = [ticker for ticker in tickers if ticker not in fresh]
+            if missing and self._transport is not None and self._has_room():
+                try:
+                    with without_retries():
+                        found = TradierQuotes(self._transport).quotes(missing)
+                except ProviderError as error:
+                    _LOG.warning("quotes: %s", error)
+                    found = []
+                fresh |= {quote.symbol: quote for quote in found}
+                self._keep(found)
+        return {ticker: fresh[ticker] for ticker in tickers if ticker in fresh}
+
+    def close(self) -> None:
+        """Close the connection to Tradier."""
+        if self._transport is not None:
+            self._transport.close()
+            self._transport.limiter.close()
+
+    def _has_room(self) -> bool:
+        if self._transport is None or ProviderHealth(self._database.connect).cooling(_NAME):
+            return False
+        state = self._transport.limiter.state()
+        return not self._transport.limiter.per_minute or state.free > _KEPT_FREE
+
+    def _keep(self, quotes: Sequence[Quote]) -> None:
+        if len(self._known) > _KEPT_SYMBOLS:
+            self._known.clear()
+        now = time.monotonic()
+        self._known |= {quote.symbol: (now, quote) for quote in quotes}
+
+
+@router.get("/quotes", summary="Prices now")
+def quotes(request: Request, caller: AnyCaller, symbols: Annotated[str, Query()] = "") -> Response:
+    """Return one quote a symbol, in the order asked for; unknown symbols are left out."""
+    texts = [text for text in symbols.split(",") if text.strip()]
+    if not texts:
+        raise HttpError(400, "symbols: none is given; use symbols=AAPL,MSFT")
+    if len(texts) > _MOST:
+        raise HttpError(400, f"symbols: at most {_MOST} at once")
+    tickers = list(dict.fromkeys(required_symbol(text) for text in texts))
+    state = state_of(request)
+    told = state.quote_desk.quotes(tickers)
+    rest = [ticker for ticker in tickers if ticker not in told]
+    if rest:
+        with state.pool.transaction(caller) as connection:
+            stored = {quote.symbol: quote for quote in stored_quotes(connection, rest)}
+    else:
+        stored = {}
+    found = [(told | stored)[ticker] for ticker in tickers if ticker in told or ticker in stored]
+    now = state.settings.clock.now()
+    market, sentence = market_state(now)
+    return Json(
+        {
+            "success": True,
+            "market_state": market,
+            "market_description": sentence,
+            "timestamp": iso(now),
+            "count": len(found),
+            "quotes": [shown(quote) | {"source": _source(quote, told)} for quote in found],
+        }
+    )
+
+
+def shown(quote: Quote) -> dict[str, Any]:
+    """Return a quote as clients decode it: every number is one; 0 where none is known."""
+    before = quote.previous_close
+    change = quote.last - before if before else 0.0
+    return {
+        "symbol": quote.symbol,
+        "last": quote.last,
+        "bid": quote.bid or 0.0,
+        "ask": quote.ask or 0.0,
+        "open": quote.open or 0.0,
+        "high": quote.high or 0.0,
+        "low": quote.low or 0.0,
+        "close": quote.close or quote.last,
+        "volume": quote.volume or 0.0,
+        "change": round(change, 4),
+        "change_percentage": round(100 * change / before, 4) if before else 0.0,
+        "average_volume": quote.average_volume or 0.0,
+        "week_52_high": quote.year_high or 0.0,
+        "week_52_low": quote.year_low or 0.0,
+        "last_trade_time": iso(quote.traded_at) or "",
+    }
+
+
+def market_state(now: datetime) -> tuple[str, str]:
+    """Return the market's state in one word, and in one sentence."""
+    local = now.astimezone(NEW_YORK)
+    session = xnys().session(local.date())
+    if session is None:
+        return "closed", "The market is closed today"
+    if session.opens <= now < session.closes:
+        return "open", f"The market is open until {session.closes.astimezone(NEW_YORK):%H:%M}"
+    if now < session.opens:
+        state = "premarket" if local.hour >= _PREMARKET else "closed"
+        return state, f"The market opens at {session.opens.astimezone(NEW_YORK):%H:%M}"
+    return "postmarket" if local.hour < _EVENING else "closed", "The market has closed for today"
+
+
+def _source(quote: Quote, told: dict[str, Quote]) -> str:
+    return _NAME if quote.symbol in told else "stored_bars"
+
+
+def _transport(settings: Settings, database: Database) -> Transport | None:
+    """Return the way to Tradier, None where it is off or no simulator runs."""
+    if settings.tradier_token is None and not (settings.simulated and settings.tradier_url):
+        return None
+    return Transport(
+        settings.tradier_url or TRADIER_URL,
+        name=_NAME,
+        key=Secret(settings.tradier_token or _ANY_KEY, "TRADIER_TOKEN"),
+        limiter=limiter(database.connect, _NAME, settings.tradier_per_minute),
+        record=Ledger(database).record_request,
+        bounds=Bounds(connect_s=2.0, read_s=3.0, total_s=4.0, refusals=1),
+    )

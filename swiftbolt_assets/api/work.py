@@ -1,0 +1,187 @@
+"""The operator's way to the queue: `orchestrator` and `fetch-bars`. The service key opens both.
+
+Nothing here fetches: the platform's runs do. A tick plans, wakes the sensor and counts what it
+takes on; `fetch-bars` puts a slice before all others and waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Query, Request, Response
+from pydantic import AwareDatetime, BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+
+from resources import ticking
+from resources.wanted import in_turn
+from resources.work import WorkQueue
+from swiftbolt_assets.api.auth import Operator
+from swiftbolt_assets.api.fields import required_symbol, required_timeframe
+from swiftbolt_assets.api.replies import HttpError, Json, iso
+from swiftbolt_assets.api.state import ApiState, state_of
+from swiftbolt_assets.market.lanes import PEOPLE
+
+router = APIRouter()
+_TICK_S, _FETCH_S = 5.0, 12.0
+_POLL_S = 0.2
+_RETRY_AFTER_S = 60
+_STATUS = {
+    "PROVIDER_UNAVAILABLE": 503,
+    "INVALID_SYMBOL": 400,
+    "PERMISSION_DENIED": 403,
+}
+
+
+class ActionBody(BaseModel):
+    """What the orchestrator is to do, where the query does not say."""
+
+    action: str | None = None
+
+
+class FetchRequest(BaseModel):
+    """A slice of the queue."""
+
+    job_run_id: UUID
+    symbol: str
+    timeframe: str
+    start: AwareDatetime = Field(alias="from")
+    end: AwareDatetime = Field(alias="to")
+
+
+@router.api_route(
+    "/orchestrator",
+    methods=["GET", "POST"],
+    summary="Tick, status, or retry_failed",
+    operation_id="orchestrator",
+)
+async def orchestrator(
+    request: Request,
+    _operator: Operator,
+    action: Annotated[str | None, Query()] = None,
+    body: Annotated[ActionBody | None, Body()] = None,
+) -> Response:
+    """Do what is asked; a tick when nothing is."""
+    state = state_of(request)
+    chosen = action or (body.action if body else None) or "tick"
+    if chosen == "tick":
+        return Json(await _tick(state))
+    if chosen == "status":
+        return Json(await run_in_threadpool(_report, state))
+    if chosen == "retry_failed":
+        count = await run_in_threadpool(_retry, state)
+        return Json({"message": f"Retried {count} failed jobs"})
+    raise HttpError(400, "Invalid action", {"actions": ["tick", "status", "retry_failed"]})
+
+
+@router.post("/fetch-bars", summary="Have one slice fetched next, and wait for it a little")
+async def fetch_bars(asked: FetchRequest, request: Request, _operator: Operator) -> Response:
+    """Return what the slice came to, or 429 when its turn has not come within 12 s."""
+    required_symbol(asked.symbol)
+    required_timeframe(asked.timeframe)
+    state = state_of(request)
+    began = time.monotonic()
+    if not await run_in_threadpool(_raise, state, asked.job_run_id):
+        raise HttpError(404, f"job_run_id: no run {asked.job_run_id}")
+    while True:
+        run = await run_in_threadpool(_look, state, asked.job_run_id)
+        if run.status in {"success", "failed", "cancelled"}:
+            return _ended(asked, run, began)
+        if time.monotonic() - began > _FETCH_S:
+            seconds = max(1, round(run.wait_s)) if run.wait_s and run.wait_s > 0 else _RETRY_AFTER_S
+            raise HttpError(
+                429,
+                "Rate limit exceeded",
+                {"retry_after": seconds, "job_run_id": str(asked.job_run_id)},
+                retry_after=seconds,
+            )
+        await asyncio.sleep(_POLL_S)
+
+
+async def _tick(state: ApiState) -> dict[str, Any]:
+    began = time.monotonic()
+    planned, scanned, clock, is_ticking = await run_in_threadpool(_begin, state)
+    if not scanned:
+        return {"message": "No jobs to process", "results": _results(0, 0, 0)}
+    taken, due = 0, 1
+    while is_ticking and due and time.monotonic() - began < _TICK_S:
+        await asyncio.sleep(_POLL_S)
+        taken, due = await run_in_threadpool(_claimed, state, clock)
+    errors = [] if is_ticking else ["the platform is stopped; start it with swiftbolt up"]
+    return {
+        "message": "Tick complete",
+        "duration": round((time.monotonic() - began) * 1000),
+        "results": _results(scanned, planned, taken, *errors),
+    }
+
+
+def _results(scanned: int, created: int, dispatched: int, *errors: str) -> dict[str, Any]:
+    return {
+        "scanned": scanned,
+        "slices_created": created,
+        "jobs_dispatched": dispatched,
+        "errors": list(errors),
+    }
+
+
+def _begin(state: ApiState) -> tuple[int, int, float, bool]:
+    least = 0 if state.settings.background else PEOPLE
+    planned = WorkQueue(state.database).plan(least_priority=least)
+    with state.pool.transaction() as connection:
+        return planned, ticking.enabled_definitions(connection), *ticking.begin_tick(connection)
+
+
+def _claimed(state: ApiState, clock: float) -> tuple[int, int]:
+    with state.pool.transaction() as connection:
+        return ticking.claimed_since(connection, clock)
+
+
+def _report(state: ApiState) -> dict[str, Any]:
+    with state.pool.transaction() as connection:
+        report = asdict(ticking.queue_report(connection))
+    for kind in ("queued_jobs", "running_jobs", "recent_jobs"):
+        report[kind] = [
+            {name: iso(value) if isinstance(value, datetime) else value for name, value in row}
+            for row in map(dict.items, report[kind])
+        ]
+    return report
+
+
+def _retry(state: ApiState) -> int:
+    with state.pool.transaction() as connection:
+        return ticking.retry_failed(connection)
+
+
+def _raise(state: ApiState, run: UUID) -> bool:
+    return in_turn(state.database, lambda connection: ticking.raise_run(connection, run))
+
+
+def _look(state: ApiState, run: UUID) -> ticking.RunState:
+    with state.pool.transaction() as connection:
+        found = ticking.run_state(connection, run)
+    if found is None:
+        raise HttpError(404, f"job_run_id: run {run} is gone")
+    return found
+
+
+def _ended(asked: FetchRequest, run: ticking.RunState, began: float) -> Response:
+    took = round((time.monotonic() - began) * 1000)
+    if run.status == "success":
+        return Json(
+            {
+                "job_run_id": str(asked.job_run_id),
+                "rows_written": run.rows_written,
+                "provider": run.provider,
+                "from": iso(asked.start),
+                "to": iso(asked.end),
+                "duration_ms": took,
+            }
+        )
+    code = run.error_code or "UNKNOWN_ERROR"
+    message = run.error_message or f"the run is {run.status}"
+    more = {"code": code, "provider": run.provider, "job_run_id": str(asked.job_run_id)}
+    raise HttpError(_STATUS.get(code, 409), message, more)

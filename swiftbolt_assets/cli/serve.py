@@ -1,0 +1,45 @@
+"""`swiftbolt serve`: the HTTP API and the chart alone; what is missing waits for a platform."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import click
+
+from swiftbolt_assets.cli.arguments import parse_port_offset
+from swiftbolt_assets.cli.installation import ready
+from swiftbolt_assets.settings import read_settings
+
+
+def run_serve(*, host: str | None, port_offset: str) -> None:
+    """Serve until interrupted.
+
+    Raises:
+        SwiftBoltError: a key is missing, or the address cannot be listened on.
+
+    """
+    settings = read_settings()
+    address = host or settings.host
+    offset = parse_port_offset(port_offset)
+
+    from swiftbolt_assets.api.keys import api_keys
+    from swiftbolt_assets.api.server import listening, server
+    from swiftbolt_assets.orchestration.ports import API_PORT, http_address
+
+    keys = api_keys(settings, address)
+    with listening(address, API_PORT + offset) as listener:
+        _log_to_stderr()
+        with ready(settings) as installation:
+            url = http_address(address, API_PORT + offset)
+            source = "simulated" if settings.simulated else "real"
+            click.echo(f"SwiftBolt's API ({source} bars): {url}/docs, chart {url}/chart")
+            click.echo("Ctrl-C stops it.")
+            server(settings, installation.database, keys, address).run(sockets=[listener])
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.root.addHandler(handler)
+    logging.getLogger("swiftbolt_assets").setLevel(logging.INFO)
