@@ -68,6 +68,8 @@ class Outlook:
         next_free_s: until the next one is.
         cooling_s: until the provider is asked again, 0 when it is not left alone.
         trouble: why the last attempt failed, or the provider is left alone; None without.
+        is_enabled: whether it is wanted at all.
+        tick_age_s: since the platform's last tick, None before the first.
 
     """
 
@@ -78,6 +80,8 @@ class Outlook:
     next_free_s: float
     cooling_s: float
     trouble: str | None
+    is_enabled: bool
+    tick_age_s: float | None
 
 
 @dataclass(frozen=True)
@@ -144,8 +148,8 @@ def job_coverage(connection: Connection, job: UUID) -> Coverage:
 
 def outlook(connection: Connection, symbol: str) -> Outlook:
     """Return what a symbol waits for; as the owner."""
-    row = connection.execute(_OUTLOOK, {"symbol": symbol}).fetchone()
-    return Outlook(*row) if row else Outlook(0, False, None, None, 0.0, 0.0, None)  # noqa: FBT003
+    # An aggregate: there is always a row.
+    return Outlook(*connection.execute(_OUTLOOK, {"symbol": symbol}).fetchall()[0])
 
 
 def open_slices(connection: Connection, symbol: str) -> Sequence[OpenSlice]:
@@ -182,7 +186,10 @@ select (
          where r.status = 'queued' and r.priority >= mine.priority limit 20000) w) ahead)::integer,
   mine.is_running, greatest(mine.last_attempt_s, 0),
   rate.free, coalesce(rate.next_free_s, 0),
-  coalesce(cooling.seconds, 0), coalesce('polygon: ' || cooling.reason, mine.trouble)
+  coalesce(cooling.seconds, 0), coalesce('polygon: ' || cooling.reason, mine.trouble),
+  exists (select from wanted_symbols where symbol = %(symbol)s),
+  (select extract(epoch from clock_timestamp() - beat_at)::float8 from heartbeats
+    where name = 'orchestrator-tick')
   from mine
   left join cooling on true
   left join rate_state('polygon') rate on true

@@ -21,6 +21,8 @@ from swiftbolt_assets.api.fields import DAYS, required_symbol, required_timefram
 from swiftbolt_assets.api.replies import HttpError, Json, encode, iso
 from swiftbolt_assets.api.state import state_of
 from swiftbolt_assets.clock import NEW_YORK, midnight
+from swiftbolt_assets.market.live import closed_hours
+from swiftbolt_assets.market.sessions import xnys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -211,9 +213,6 @@ def quality(bars: Sequence[Bar], today: Sequence[Bar], now: datetime) -> dict[st
 
 def is_market_open(now: datetime) -> bool:
     """Return whether regular trading runs."""
-    from swiftbolt_assets.market.live import closed_hours
-    from swiftbolt_assets.market.sessions import xnys
-
     return closed_hours(xnys(), now) is None
 
 

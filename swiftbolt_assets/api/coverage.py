@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from swiftbolt_assets.settings import Settings
 
 router = APIRouter()
+#: A tick comes every few seconds; its sensor may be busy for a while.
+TICK_OLD_S = 90.0
 COMPLETE, GAPS = "coverage_complete", "gaps_detected"
 #: A request with its storing.
 _SECONDS_A_REQUEST = 2.0
@@ -127,7 +129,16 @@ def prospects(pool: CallerPool, settings: Settings, body: dict[str, Any]) -> dic
         return {"eta_seconds": 0.0, "message": None}
     with pool.transaction() as connection:
         ahead = jobs.outlook(connection, body["symbol"])
-    return {"eta_seconds": eta(ahead, settings.polygon_per_minute), "message": ahead.trouble}
+    return {"eta_seconds": eta(ahead, settings.polygon_per_minute), "message": hindrance(ahead)}
+
+
+def hindrance(ahead: jobs.Outlook) -> str | None:
+    """Return one sentence on why it does not come on, None when it does."""
+    if not ahead.is_enabled:
+        return "an operator has switched it off; swiftbolt jobs set SYMBOL --enabled"
+    if ahead.tick_age_s is None or ahead.tick_age_s > TICK_OLD_S:
+        return "the platform is stopped; start it with swiftbolt up"
+    return ahead.trouble
 
 
 def eta(ahead: jobs.Outlook, per_minute: int) -> float | None:

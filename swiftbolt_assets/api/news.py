@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -73,20 +74,27 @@ class Topic:
     watchers: set[Watcher] = field(default_factory=set)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     start: datetime | None = None
-    end: datetime | None = None
+    until: datetime | None = None
     task: asyncio.Task[None] | None = None
 
     def note(self, news: News) -> None:
         """Remember what changed until it is told."""
         if news.start is not None and news.end is not None:
             self.start = min(self.start or news.start, news.start)
-            self.end = max(self.end or news.end, news.end)
+            self.until = max(self.until or news.end, news.end)
         self.changed.set()
 
     def tell(self, event: bytes) -> None:
         """Tell all who watch."""
         for watcher in self.watchers:
             watcher.tell(event)
+
+    def end(self) -> None:
+        """End all streams of this topic."""
+        for watcher in self.watchers:
+            while not watcher.unread.empty():
+                watcher.unread.get_nowait()
+            watcher.unread.put_nowait(None)
 
 
 class Newsroom:
@@ -123,6 +131,8 @@ class Newsroom:
                         self._note(news)
             except StorageError as error:
                 _LOG.warning("events: %s; listening again in %.1f s", error, pause)
+            except Exception:  # noqa: BLE001 - an ear that stays deaf would leave all charts still
+                _LOG.exception("events: listening again in %.1f s", pause)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _RETRY_S[1])
 
@@ -142,6 +152,7 @@ class Newsroom:
         topic.changed.set()
         if topic.task is None:
             topic.task = asyncio.create_task(self._serve(topic))
+            topic.task.add_done_callback(partial(_ended, topic))
         try:
             yield watcher
         finally:
@@ -153,10 +164,7 @@ class Newsroom:
     def close(self) -> None:
         """End all streams."""
         for topic in self._topics.values():
-            for watcher in topic.watchers:
-                while not watcher.unread.empty():
-                    watcher.unread.get_nowait()
-                watcher.unread.put_nowait(None)
+            topic.end()
 
     def _note(self, news: News) -> None:
         for topic in self._topics.values():
@@ -175,10 +183,10 @@ class Newsroom:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(topic.changed.wait(), _LOOK_AGAIN_S if is_open else None)
             topic.changed.clear()
-            start, end, topic.start, topic.end = topic.start, topic.end, None, None
+            start, until, topic.start, topic.until = topic.start, topic.until, None, None
             if start is not None:
                 told = {"symbol": topic.symbol, "timeframe": topic.timeframe}
-                topic.tell(sse("bars", {**told, "from": iso(start), "to": iso(end)}))
+                topic.tell(sse("bars", {**told, "from": iso(start), "to": iso(until)}))
             try:
                 body = await run_in_threadpool(self._progress, topic)
             except SwiftBoltError as error:
@@ -225,6 +233,13 @@ async def events(
 def sse(event: str, data: dict[str, Any]) -> bytes:
     """Return one event as it goes over the wire."""
     return b"event: %s\ndata: %s\n\n" % (event.encode(), encode(data))
+
+
+def _ended(topic: Topic, task: asyncio.Task[None]) -> None:
+    """End a topic's streams when nobody serves it any more: those who watch come again."""
+    if not task.cancelled() and task.exception() is not None:
+        _LOG.error("events: %s", topic.symbol, exc_info=task.exception())
+        topic.end()
 
 
 async def _stream(newsroom: Newsroom, symbol: str, timeframe: str) -> AsyncIterator[bytes]:

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from swiftbolt_assets.api.replies import HttpError
-from swiftbolt_assets.api.state import state_of
+from swiftbolt_assets.api.state import is_from_here, state_of
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -41,9 +41,8 @@ def root() -> Response:
 
 @router.get("/chart")
 def chart_page(request: Request) -> Response:
-    """Return the page; on loopback it carries the app's key, elsewhere it asks for one."""
-    state = state_of(request)
-    key = state.keys.anon if state.is_local else ""
+    """Return the page; at this machine it carries the app's key, elsewhere it asks for one."""
+    key = state_of(request).keys.anon if is_from_here(request) else ""
     page = _file("index.html").decode().replace(_KEY, html.escape(key, quote=True))
     return Response(page, media_type=_TYPES[".html"], headers={"Cache-Control": "no-store"})
 

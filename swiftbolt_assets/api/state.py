@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from swiftbolt_assets.api.quotes import QuoteDesk
     from swiftbolt_assets.settings import Settings
 
+_PROXY_HEADERS = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+
 
 @dataclass(frozen=True)
 class ApiState:
@@ -41,6 +43,19 @@ class ApiState:
     newsroom: Newsroom
     quote_desk: QuoteDesk
     is_local: bool
+
+
+def is_from_here(request: Request) -> bool:
+    """Return whether a person at this machine asks, as far as a request can show it.
+
+    The server listens on loopback, was called by a loopback name, and no proxy stands between.
+    """
+    names = {"127.0.0.1", "localhost", "::1"}
+    return (
+        state_of(request).is_local
+        and request.url.hostname in names
+        and not any(name in request.headers for name in _PROXY_HEADERS)
+    )
 
 
 def state_of(request: Request) -> ApiState:

@@ -18,8 +18,9 @@ from starlette.responses import Response
 
 from resources import vitals
 from swiftbolt_assets.api.auth import require_service
+from swiftbolt_assets.api.coverage import TICK_OLD_S
 from swiftbolt_assets.api.replies import Json
-from swiftbolt_assets.api.state import state_of
+from swiftbolt_assets.api.state import is_from_here, state_of
 from swiftbolt_assets.errors import StorageError
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from resources.vitals import Budget, Vitals
 
 router = APIRouter()
-#: A tick comes every few seconds; its sensor may be busy for a while.
-_TICK_OLD_S = 90.0
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
 
 
@@ -83,9 +82,9 @@ def health(request: Request) -> Response:
 
 @router.get("/metrics", tags=["operation"], summary="Figures for Prometheus")
 def metrics(request: Request) -> Response:
-    """Return the figures; on more than loopback the service key opens them."""
+    """Return the figures; the service key opens them for whoever is not on this machine."""
     state = state_of(request)
-    if not state.is_local:
+    if not is_from_here(request):
         require_service(request)
     with state.pool.transaction() as connection:
         found = vitals.vitals(connection)
@@ -101,7 +100,7 @@ def tick_state(age: float | None) -> dict[str, Any]:
     if age is None:
         return {"status": "stopped", "message": "it has never run; swiftbolt up starts it"}
     shown = {"seconds_since_tick": round(age, 1)}
-    if age > _TICK_OLD_S:
+    if age > TICK_OLD_S:
         return {"status": "stopped", "message": "no tick; swiftbolt up starts it", **shown}
     return {"status": "ok", **shown}
 

@@ -65,13 +65,14 @@ def run_deploy(*, port_offset: str) -> None:
         platform = _running(settings)
         try:
             since = time.time()
-            _step("tracking", lambda: _track(settings, database))
+            _step("tracking", lambda: _track(settings, database, platform))
             _step("definitions", lambda: _definitions(database))
             _step("scheduler", lambda: _scheduler(database))
             _step("tick", lambda: _ticked(platform, since))
         finally:
             if _is_there(settings):
-                click.echo(f"The platform runs on at {platform.dagster_url}")
+                click.echo(f"The platform runs on: chart {platform.chart_url}")
+                click.echo(f"Dagster UI: {platform.dagster_url}")
                 click.echo(f"Stop it with: kill {platform.pid}")
     click.echo("Deployed. swiftbolt status and swiftbolt monitor tell what it does.")
 
@@ -188,10 +189,22 @@ def _running(settings: Settings) -> Platform:
     return platform
 
 
-def _track(settings: Settings, database: Database) -> str:
-    from resources.tracking import track
+def _track(settings: Settings, database: Database, platform: Platform) -> str:
+    """Record interest through the API, as the app does, and see that it is wanted now."""
+    from resources.wanted import wanted
+    from swiftbolt_assets.api.keys import api_keys
+    from swiftbolt_assets.orchestration.loopback import post
 
-    rows = track(database, settings.anon_user, [_SYMBOL], _SOURCE)
+    answer = post(
+        f"{platform.api_url}/functions/v1/sync-user-symbols",
+        {"symbols": [_SYMBOL], "source": _SOURCE},
+        name="the API",
+        key=api_keys(settings, platform.api_host).anon,
+    )
+    if answer.get("success") is not True:
+        raise SwiftBoltError(f"the API did not record {_SYMBOL}; see api.log in the logs")
+    with database.transaction() as connection:
+        rows = wanted(connection, [_SYMBOL])
     disabled = [row.timeframe for row in rows if not row.enabled]
     if disabled:
         raise SwiftBoltError(

@@ -1,4 +1,4 @@
-"""`swiftbolt env`: the shell exports with which Dagster's own commands act on this installation."""
+"""`swiftbolt env`: shell exports for Dagster's own commands and for callers of the API."""
 
 from __future__ import annotations
 
@@ -18,13 +18,27 @@ def run_env(*, stop: bool) -> None:
     if stop:
         _let_go()
         return
+    from swiftbolt_assets.api.keys import api_keys
     from swiftbolt_assets.orchestration.instance import dagster_environment, prepare_dagster
+    from swiftbolt_assets.orchestration.ports import API_PORT, LOOPBACK, http_address
+    from swiftbolt_assets.orchestration.presence import find_platform
 
     with ready(keep=True) as installation:
         prepare_dagster(installation.settings, installation.database)
         environment = dagster_environment(installation.settings)
         environment["SWIFTBOLT_DATABASE_URL"] = installation.database.url
-    click.echo("# These lines carry the database's credentials: do not share or log them.")
+        keys = api_keys(installation.settings, LOOPBACK)
+        platform = find_platform(installation.settings)
+    environment |= {
+        "SWIFTBOLT_ANON_KEY": keys.anon,
+        "SWIFTBOLT_SERVICE_KEY": keys.service,
+        # What the chart app reads.
+        "SUPABASE_URL": platform.api_url if platform else http_address(LOOPBACK, API_PORT),
+        "SUPABASE_ANON_KEY": keys.anon,
+    }
+    if keys.jwt_secret:
+        environment["SWIFTBOLT_JWT_SECRET"] = keys.jwt_secret
+    click.echo("# These lines carry credentials of the database and the API: do not share or log.")
     if installation.embedded:
         click.echo("# The database runs on for this shell; swiftbolt env --stop lets it end.")
     for name, value in environment.items():

@@ -243,9 +243,10 @@ def free_port_offset() -> str:
     # Test processes begin at different ones.
     first = 100 + os.getpid() % 500 * 40
     for offset in range(first, first + 20_000, 7):
-        with socket.socket() as web, socket.socket() as simulator:
+        with socket.socket() as web, socket.socket() as api, socket.socket() as simulator:
             try:
                 web.bind(("127.0.0.1", 3000 + offset))
+                api.bind(("127.0.0.1", 8000 + offset))
                 simulator.bind(("127.0.0.1", 8900 + offset))
             except OSError:
                 continue

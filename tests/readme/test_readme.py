@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ import pytest
 from resources import embedded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -25,6 +27,23 @@ EXAMPLE = (ROOT / ".env.example").read_text("utf-8")
 
 #: Commands that serve until they are interrupted -> the line that says they do.
 SERVING = {"make demo": "(Ctrl-C stops)", "swiftbolt up": "Ctrl-C stops it."}
+#: What a block needs that talks to the API.
+SERVER = "swiftbolt serve"
+#: `curl -s URL [-H HEADER]... [-d BODY]`.
+CURL = """
+import sys, urllib.request
+words, headers, body, url = sys.argv[1:], {}, None, ""
+while words:
+    word = words.pop(0)
+    if word == "-H":
+        name, _, value = words.pop(0).partition(": ")
+        headers[name] = value
+    elif word == "-d":
+        body = words.pop(0).encode()
+    elif word != "-s":
+        url = word
+print(urllib.request.urlopen(urllib.request.Request(url, body, headers)).read().decode())
+"""
 #: The command that runs this test.
 OURSELVES = "make test"
 
@@ -60,6 +79,23 @@ def installation(tmp_path: Path) -> Iterator[dict[str, str]]:
             embedded.erase(place)
 
 
+def with_curl(environment: dict[str, str]) -> dict[str, str]:
+    """Return the environment with a `curl` that fails on an error's status, as the page's must not.
+
+    Machines without one get this short stand-in: the page promises Python and make alone.
+    """
+    folder = Path(environment["SWIFTBOLT_HOME"]).parent / "bin"
+    folder.mkdir(exist_ok=True)
+    real = shutil.which("curl", path=environment["PATH"])
+    script = folder / "curl"
+    if real:
+        script.write_text(f'#!/bin/sh\nexec {real} --fail-with-body "$@"\n')
+    else:
+        script.write_text(f"#!{sys.executable}\n{CURL}")
+    script.chmod(0o755)
+    return environment | {"PATH": f"{folder}{os.pathsep}{environment['PATH']}"}
+
+
 def run_block(block: list[str], environment: dict[str, str]) -> None:
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", "\n".join(block)],
@@ -74,7 +110,12 @@ def run_block(block: list[str], environment: dict[str, str]) -> None:
     assert done.returncode == 0, f"{block}: {done.stderr[-2000:]}"
 
 
-def serve_and_interrupt(command: str, sign: str, environment: dict[str, str]) -> None:
+def serve_and_interrupt(
+    command: str,
+    sign: str,
+    environment: dict[str, str],
+    meanwhile: Callable[[], None] = lambda: None,
+) -> None:
     """Run a command until it says that it serves, then interrupt it as Ctrl-C does."""
     with subprocess.Popen(
         ["bash", "-c", command],
@@ -94,6 +135,7 @@ def serve_and_interrupt(command: str, sign: str, environment: dict[str, str]) ->
             for line in process.stdout:
                 said.append(line)
                 if sign in line:
+                    meanwhile()
                     os.killpg(process.pid, signal.SIGINT)
                     break
             rest, _ = process.communicate(timeout=60)
@@ -114,6 +156,11 @@ def test_every_command_of_the_readme_runs(installation: dict[str, str]) -> None:
     seen = []
     for block in shell_blocks():
         if block == [OURSELVES]:
+            continue
+        if any(line.startswith("curl ") for line in block):
+            talk = partial(run_block, block, with_curl(installation))
+            serve_and_interrupt(SERVER, SERVING["swiftbolt up"], installation, talk)
+            seen += block
             continue
         serving = [line for line in block if line in SERVING]
         run_block([line for line in block if line not in SERVING], installation)
