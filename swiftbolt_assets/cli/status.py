@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import asdict
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -117,11 +118,13 @@ def _budget(settings: Settings, database: Database, name: str) -> dict[str, Any]
     from resources.rate_limit import limiter
 
     wanted = settings.polygon_per_minute if name == "polygon" else settings.tradier_per_minute
-    state = limiter(database.connect, name, wanted).state() if wanted else None
+    with closing(limiter(database.connect, name, wanted)) as budget:
+        state = budget.state() if wanted else None
     cooling = ProviderHealth(database.connect).cooling(name)
     return {
         "provider": name,
-        "per_minute": wanted,
+        # Tradier's replies name theirs.
+        "per_minute": state.per_window if state and name == "tradier" else wanted,
         "free": state.free if state else None,
         "next_free_s": round(state.next_free_s, 1) if state else None,
         "waiting": state.waiting if state else 0,
