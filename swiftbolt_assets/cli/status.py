@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import asdict
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from swiftbolt_assets.cli.installation import ready
+from swiftbolt_assets.cli.phrases import count_of, span
 from swiftbolt_assets.cli.tables import one_line
+from swiftbolt_assets.cli.today import todays_lines, todays_prices
 from swiftbolt_assets.market.lanes import PEOPLE
 from swiftbolt_assets.market.plan import seconds_left
 from swiftbolt_assets.market.symbols import parse_symbol
@@ -73,6 +76,7 @@ def _report(settings: Settings, database: Database, ticker: str | None) -> dict[
         "requests": [asdict(row) for row in request_overviews(database)],
         "queue": _queue(queue, budgets[0]),
         **{name: [asdict(job) for job in jobs] for name, jobs in lists.items()},
+        "live": todays_prices(settings, database, ticker, least_priority=least),
         "symbols": [asdict(row) for row in symbol_overviews(database, ticker)],
     }
 
@@ -114,11 +118,13 @@ def _budget(settings: Settings, database: Database, name: str) -> dict[str, Any]
     from resources.rate_limit import limiter
 
     wanted = settings.polygon_per_minute if name == "polygon" else settings.tradier_per_minute
-    state = limiter(database.connect, name, wanted).state() if wanted else None
+    with closing(limiter(database.connect, name, wanted)) as budget:
+        state = budget.state() if wanted else None
     cooling = ProviderHealth(database.connect).cooling(name)
     return {
         "provider": name,
-        "per_minute": wanted,
+        # Tradier's replies name theirs.
+        "per_minute": state.per_window if state and name == "tradier" else wanted,
         "free": state.free if state else None,
         "next_free_s": round(state.next_free_s, 1) if state else None,
         "waiting": state.waiting if state else 0,
@@ -145,6 +151,8 @@ def _print(report: dict[str, Any], ticker: str | None) -> None:
         )
     for line in _work_lines(report):
         click.echo(line)
+    for line in todays_lines(report["live"], is_running=report["platform"] == "running"):
+        click.echo(line)
     stored = [row for row in report["symbols"] if row["first"] is not None]
     for row in stored:
         click.echo(f"{row['symbol']:<9} {_symbol_line(row)}")
@@ -165,26 +173,26 @@ def _work_lines(report: dict[str, Any]) -> Iterator[str]:
     if queue["unplanned_symbols"]:
         count = queue["unplanned_symbols"]
         who = "the platform plans" if report["platform"] == "running" else "swiftbolt up plans"
-        yield f"          {_count(count, 'wanted symbol')} not planned yet; {who} and fills"
+        yield f"          {count_of(count, 'wanted symbol')} not planned yet; {who} and fills"
     for job in report["running_jobs"]:
-        yield f"at work   {_slice(job)}, priority {job['priority']}, for {_span(job['age_s'])}"
+        yield f"at work   {_slice(job)}, priority {job['priority']}, for {span(job['age_s'])}"
     for title, jobs in (("retrying", report["retrying_jobs"]), ("failed", report["failed_jobs"])):
         yield from (f"{title:<9} {line}" for line in _troubles(jobs))
     for job in report["recent_jobs"][:_SHOWN]:
-        yield f"done      {_slice(job)}, {job['rows_written']:,} bars, {_span(job['age_s'])} ago"
+        yield f"done      {_slice(job)}, {job['rows_written']:,} bars, {span(job['age_s'])} ago"
 
 
 def _queue_line(queue: dict[str, Any], *, is_running: bool) -> str:
     counts = [(queue[name], word) for name, word in _STATES.items() if queue[name]]
     if not counts:
         return "empty"
-    parts = [f"{_count(counts[0][0], 'slice')} {counts[0][1]}"]
+    parts = [f"{count_of(counts[0][0], 'slice')} {counts[0][1]}"]
     parts += [f"{count} {word}" for count, word in counts[1:]]
     if queue["next_attempt_s"] is not None:
-        parts.append(f"the next retry in {_span(queue['next_attempt_s'])}")
+        parts.append(f"the next retry in {span(queue['next_attempt_s'])}")
     line = ", ".join(parts)
     if queue["eta_s"]:
-        line += f"; about {_span(queue['eta_s'])} left"
+        line += f"; about {span(queue['eta_s'])} left"
         line += "" if is_running else " once the platform runs"
     return line
 
@@ -206,18 +214,6 @@ def _slice(job: dict[str, Any]) -> str:
     if job["first_day"] is None:
         return f"{job['symbol']}, a slice without days"
     return f"{job['symbol']} {job['first_day']}..{job['last_day']}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _span(seconds: float) -> str:
-    """Return a time span in the unit that tells most."""
-    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(seconds, 0):.0f} s"
 
 
 def _budget_line(budget: dict[str, Any]) -> str:
