@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
+from swiftbolt_assets.api.keys import LOOPBACK_HOSTS
 from swiftbolt_assets.api.replies import HttpError
 from swiftbolt_assets.api.state import state_of
 
@@ -43,7 +44,9 @@ def root() -> Response:
 def chart_page(request: Request) -> Response:
     """Return the page; on loopback it carries the app's key, elsewhere it asks for one."""
     state = state_of(request)
-    key = state.keys.anon if state.is_local else ""
+    # A proxy may show this server under another name: then it is not only this machine's.
+    is_local = state.is_local and request.url.hostname in LOOPBACK_HOSTS
+    key = state.keys.anon if is_local else ""
     page = _file("index.html").decode().replace(_KEY, html.escape(key, quote=True))
     return Response(page, media_type=_TYPES[".html"], headers={"Cache-Control": "no-store"})
 
