@@ -106,14 +106,14 @@ with bars as materialized (
 )
 select * from bars offset greatest((select count(*) from bars) - %(most)s, 0)
 """  # noqa: S608 - constants
-# Weeks begin on Monday; a bar is named by the open of its first session that traded. Forecasts of
-# days and weeks are stored as such.
+# Weeks begin on Monday; a bar is named by the open of its first session that traded, and belongs to
+# today when that is today. Forecasts of days and weeks are stored as such.
 _AGGREGATED = """
 with made as (
   select min(b.ts) as ts, (array_agg(b.open order by b.ts))[1] as open, max(b.high) as high,
     min(b.low) as low, (array_agg(b.close order by b.ts desc))[1] as close,
     sum(b.volume) as volume, (array_agg(b.provider order by b.ts desc))[1] as provider,
-    bool_or(b.is_intraday) as is_intraday, false as is_forecast,
+    bool_and(b.is_intraday) as is_intraday, false as is_forecast,
     case
       when bool_or(b.data_status = 'provisional') then 'provisional'
       when bool_or(b.data_status = 'live') then 'live'
