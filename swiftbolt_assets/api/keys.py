@@ -55,7 +55,7 @@ def require_keys(settings: Settings, host: str) -> None:
 
     """
     if host not in LOOPBACK_HOSTS:
-        _given_keys(settings)
+        _distinct(_given_keys(settings))
 
 
 def api_keys(settings: Settings, host: str) -> ApiKeys:
