@@ -136,7 +136,7 @@ def hindrance(ahead: jobs.Outlook) -> str | None:
     """Return one sentence on why it does not come on, None when it does."""
     if not ahead.is_enabled:
         return "an operator has switched it off; swiftbolt jobs set SYMBOL --enabled"
-    if ahead.tick_age_s is None or ahead.tick_age_s > TICK_OLD_S:
+    if ahead.trouble is None and (ahead.tick_age_s is None or ahead.tick_age_s > TICK_OLD_S):
         return "the platform is stopped; start it with swiftbolt up"
     return ahead.trouble
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from swiftbolt_assets.cli.installation import ready
-from swiftbolt_assets.cli.phrases import count_of, span
+from swiftbolt_assets.cli.phrases import count_of, some_of, span
 from swiftbolt_assets.cli.tables import one_line
 from swiftbolt_assets.cli.today import todays_lines, todays_prices
 from swiftbolt_assets.market.lanes import PEOPLE
@@ -51,6 +51,7 @@ def run_status(symbol: str | None, *, as_json: bool) -> None:
 def _report(settings: Settings, database: Database, ticker: str | None) -> dict[str, Any]:
     from resources import backlog
     from resources.overview import request_overviews, symbol_overviews
+    from resources.splits import SplitBook
     from swiftbolt_assets.orchestration.presence import answers, find_platform
 
     platform = find_platform(settings)
@@ -77,6 +78,11 @@ def _report(settings: Settings, database: Database, ticker: str | None) -> dict[
         "queue": _queue(queue, budgets[0]),
         **{name: [asdict(job) for job in jobs] for name, jobs in lists.items()},
         "live": todays_prices(settings, database, ticker, least_priority=least),
+        "failed_split_lookups": [
+            asdict(one)
+            for one in SplitBook(database).failures()
+            if one.symbol is None or ticker in {None, one.symbol}
+        ],
         "symbols": [asdict(row) for row in symbol_overviews(database, ticker)],
     }
 
@@ -149,9 +155,12 @@ def _print(report: dict[str, Any], ticker: str | None) -> None:
             f"          {row['provider']}: {row['last_minute']} requests in the last minute, "
             f"{row['last_hour']} in the last hour{failed}"
         )
-    for line in _work_lines(report):
-        click.echo(line)
-    for line in todays_lines(report["live"], is_running=report["platform"] == "running"):
+    is_running = report["platform"] == "running"
+    for line in (
+        *_work_lines(report),
+        *todays_lines(report["live"], is_running=is_running),
+        *_split_lines(report["failed_split_lookups"]),
+    ):
         click.echo(line)
     stored = [row for row in report["symbols"] if row["first"] is not None]
     for row in stored:
@@ -206,6 +215,20 @@ def _troubles(jobs: Sequence[dict[str, Any]]) -> Iterator[str]:
     for (symbol, code, message), same in list(alike.items())[:_SHOWN]:
         slices = _slice(same[0]) if len(same) == 1 else f"{symbol}, {len(same)} slices"
         yield f"{slices}: {code}: {one_line(message)}"
+    if len(alike) > _SHOWN:
+        yield f"… and {len(alike) - _SHOWN} other troubles; --json lists all"
+
+
+def _split_lines(failed: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield one line for all look-ups of splits that failed alike."""
+    alike: dict[str, list[dict[str, Any]]] = {}
+    for one in failed:
+        alike.setdefault(one["error"], []).append(one)
+    for error, same in list(alike.items())[:_SHOWN]:
+        names = some_of([one["symbol"] or "all symbols" for one in same], _SHOWN)
+        retry_s = min(one["retry_s"] for one in same)
+        again = f"in {span(retry_s)}" if retry_s else "as soon as there is room"
+        yield f"splits    of {names} not known: {one_line(error)}; asked again {again}"
     if len(alike) > _SHOWN:
         yield f"… and {len(alike) - _SHOWN} other troubles; --json lists all"
 

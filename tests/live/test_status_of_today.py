@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from resources.polygon_splits import SplitsAsked
+from resources.splits import SplitBook
 from swiftbolt_assets.cli.status import run_status
 from swiftbolt_assets.cli.today import todays_lines
+from swiftbolt_assets.errors import BadRequestError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,3 +139,34 @@ def test_without_a_token_today_is_off(
     assert lines(status()) == [
         "today     off: TRADIER_TOKEN is unset; 1 symbol without today's bars"
     ]
+
+
+def test_failed_look_ups_of_splits_say_why_and_when_they_are_asked_again(
+    exchange: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    book = SplitBook(exchange.database)
+    for symbol in (None, "AAPL", "MSFT"):
+        book.failed(SplitsAsked(symbol, HOLIDAY), UnavailableError("polygon: HTTP 500"))
+    book.failed(SplitsAsked("TSLA", HOLIDAY), BadRequestError("polygon: HTTP 400: no\nsuch thing"))
+    capsys.readouterr()
+    run_status(None, as_json=False)
+    shown = capsys.readouterr().out.splitlines()
+    assert (
+        "splits    of all symbols, AAPL, MSFT not known: polygon: HTTP 500; asked again in 10 min"
+        in shown
+    )
+    assert (
+        "splits    of TSLA not known: polygon: HTTP 400: no such thing; asked again in 10 min"
+        in shown
+    )
+    run_status("MSFT", as_json=True)
+    report = json.loads(capsys.readouterr().out)
+    failed = report["failed_split_lookups"]
+    assert [(one["symbol"], one["failures"], one["error"]) for one in failed] == [
+        (None, 1, "polygon: HTTP 500"),
+        ("MSFT", 1, "polygon: HTTP 500"),
+    ]
+    assert all(590 < one["retry_s"] <= 600 for one in failed)
+    exchange.sql("update split_lookups set failures = 0, error = null, retry_at = null")
+    run_status(None, as_json=False)
+    assert "splits " not in capsys.readouterr().out
