@@ -103,7 +103,7 @@ def chart_data(asked: ChartRequest, request: Request, caller: AnyCaller) -> Resp
             "forecast_steps": len(layers["forecast"]),
             "adjusted": asked.adjusted,
             "aggregated_from": "m15" if timeframe in chart.AGGREGATED else None,
-            "older_before": page.older_before,
+            "older_before": iso(page.older_before),
         },
         "dataQuality": quality(layers["historical"] or layers["intraday"], layers["intraday"], now),
         "mlSummary": None,

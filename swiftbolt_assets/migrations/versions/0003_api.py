@@ -12,12 +12,19 @@ depends_on = None
 
 def upgrade() -> None:
     """Add what the API asks of the database."""
-    run_sql("0003_people.sql", "0003_news.sql", "0003_today.sql", "0003_planning.sql")
+    run_sql(
+        "0003_people.sql",
+        "0003_news.sql",
+        "0003_today.sql",
+        "0003_planning.sql",
+        "0003_chart.sql",
+    )
 
 
 def downgrade() -> None:
     """Drop it, in the opposite order."""
     run_sql(
+        "0003_chart_down.sql",
         "0003_planning_down.sql",
         "0003_today_down.sql",
         "0003_news_down.sql",
