@@ -70,11 +70,11 @@ class Live:
         postmaster = int((self.server.data / "postmaster.pid").read_text().split()[0])
         return {
             # The code server's children are the fork server and, below it, the runs.
-            "runs": _tree(code) - _own(code),
-            "daemon": _tree(psutil.Process(self.parts["daemon"])),
+            "runs": tree(code) - _own(code),
+            "daemon": tree(psutil.Process(self.parts["daemon"])),
             "code server": _own(code),
-            "Postgres": _tree(psutil.Process(postmaster)),
-            "web UI": _tree(psutil.Process(self.parts["web-ui"])),
+            "Postgres": tree(psutil.Process(postmaster)),
+            "web UI": tree(psutil.Process(self.parts["web-ui"])),
             "supervisor": _own(psutil.Process(self.supervisor)),
         }
 
@@ -88,7 +88,7 @@ def platform(**settings: str) -> Iterator[Live]:
         environment |= {"SWIFTBOLT_BACKGROUND": "false", "SWIFTBOLT_NOW": WALL.isoformat()}
         quiet = [str(COMMAND), "jobs", "set", "AAPL", "--disabled"]
         subprocess.run(quiet, env=environment, check=True, capture_output=True)
-        offset = _free_port_offset()
+        offset = free_port_offset()
         process = subprocess.Popen(
             [str(COMMAND), "up", "--port-offset", str(offset)],
             env=environment,
@@ -156,7 +156,7 @@ def _own(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def _tree(process: psutil.Process) -> float:
+def tree(process: psutil.Process) -> float:
     """Return what a process, its descendants and those of them that have ended have used."""
     total = 0.0
     for one in (process, *process.children(recursive=True)):
@@ -169,7 +169,8 @@ def _tree(process: psutil.Process) -> float:
     return total
 
 
-def _free_port_offset() -> int:
+def free_port_offset() -> int:
+    """Return an offset at which neither the web UI's nor the simulator's port is in use."""
     for offset in range(200, 20_000, 7):
         with socket.socket() as web, socket.socket() as simulator:
             try:

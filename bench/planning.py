@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import re
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from results import Group, Line, milliseconds, spread
 from timing import Timings, timed
 
-from resources.work import WorkQueue
+from resources.work import SYMBOLS_A_BATCH, WorkQueue
 
 if TYPE_CHECKING:
     from server import Server
@@ -27,13 +28,26 @@ FULL = (100, 1_000, 10_000)
 QUICK = (100, 1_000)
 #: "In seconds", and "well under one", at the largest size.
 PLAN_TARGET_S, IDLE_TARGET_S = 10.0, 0.5
+#: A symbol that somebody looks at while all others are planned.
+WAIT_TARGET_S = 1.0
 _REPEATS = 5
 _POLL_S = 0.005
+_BATCH = "select added, planned from plan_due_symbols(null, 0, %s)"
 _DEFINE = """
 insert into job_definitions (job_type, symbol, timeframe, window_days, priority)
 select 'fetch_intraday', 'S' || lpad(n::text, 5, '0'), t, 730, 100
   from generate_series(1, %s) n cross join unnest(array['m15', 'h1', 'h4']::timeframe[]) t
 """
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A plan of everything: seconds, the server process's memory, rows, a newcomer's wait."""
+
+    seconds: float
+    own_memory_mb: float
+    rows: int
+    longest_wait_s: float
 
 
 def define(database: Database, symbols: int) -> None:
@@ -56,7 +70,8 @@ def measure(server: Server, sizes: tuple[int, ...]) -> Group:
 
 def _measure(group: Group, database: Database, size: int) -> None:
     load = os.getloadavg()[0]
-    planned, peak, rows = _plan(database)
+    found = _plan(database)
+    planned, rows = found.seconds, found.rows
     assert rows >= size * 3 * 10, f"{rows} slices of {size} symbols"
     queue = WorkQueue(database)
     idle = Timings(tuple(timed(queue.plan) for _ in range(_REPEATS)))
@@ -69,7 +84,13 @@ def _measure(group: Group, database: Database, size: int) -> None:
             target=f"<= {PLAN_TARGET_S:.0f} s",
             reached=planned <= PLAN_TARGET_S,
         ),
-        Line("  memory of the server process, its own", f"{peak:.0f} MB"),
+        Line("  memory of the server process, its own", f"{found.own_memory_mb:.0f} MB"),
+        Line(
+            "  longest wait of one symbol meanwhile",
+            milliseconds(found.longest_wait_s),
+            target=f"<= {WAIT_TARGET_S:.0f} s",
+            reached=found.longest_wait_s <= WAIT_TARGET_S,
+        ),
         Line(
             "  plan with nothing to do",
             milliseconds(idle.median),
@@ -82,29 +103,44 @@ def _measure(group: Group, database: Database, size: int) -> None:
     group.data[str(size)] = {
         "slices": rows,
         "planned_s": round(planned, 3),
-        "own_memory_mb": round(peak, 1),
+        "own_memory_mb": round(found.own_memory_mb, 1),
+        "longest_wait_s": round(found.longest_wait_s, 3),
         "idle": idle.as_json(),
         "claim": claim.as_json(),
         "load": round(load, 2),
     }
 
 
-def _plan(database: Database) -> tuple[float, float, int]:
-    """Plan once; return the seconds, the server process's peak in MB, and the slices."""
-    rows: list[int] = []
+def _plan(database: Database) -> _Plan:
+    """Plan everything in batches, while another connection wants one symbol planned, on and on."""
+    ended = threading.Event()
+    waits: list[float] = []
+
+    def meanwhile() -> None:
+        with database.connect() as connection:
+            while not ended.is_set():
+                waits.append(timed(lambda: connection.execute("select plan_job_runs('S00001')")))
+                ended.wait(_POLL_S)
+
     with database.connect(autocommit=False) as connection:
-        pid = connection.info.backend_pid
 
         def plan() -> None:
-            row = connection.execute("select plan_job_runs()").fetchone()
-            connection.commit()
-            rows.append(int(row[0]) if row else 0)
+            planned = SYMBOLS_A_BATCH
+            while planned >= SYMBOLS_A_BATCH:
+                _, planned = connection.execute(_BATCH, (SYMBOLS_A_BATCH,)).fetchone() or (0, 0)
+                connection.commit()
 
-        peak = _OwnMemory(pid)
+        peak = _OwnMemory(connection.info.backend_pid)
+        newcomer = threading.Thread(target=meanwhile)
         peak.start()
+        newcomer.start()
         seconds = timed(plan)
+        ended.set()
+        newcomer.join()
         peak.stop()
-    return seconds, peak.mb, rows[0]
+    with database.transaction() as connection:
+        row = connection.execute("select count(*) from job_runs").fetchone()
+    return _Plan(seconds, peak.mb, int(row[0]) if row else 0, max(waits))
 
 
 class _OwnMemory(threading.Thread):

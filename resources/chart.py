@@ -4,18 +4,18 @@
 15-minute bars, so that they are as new as these.
 
 What belongs here: these statements. What does not: the layers of a reply
-(`swiftbolt_assets/api/charts.py`), which provider counts when (SQL function `get_chart_data_v2`).
+(`swiftbolt_assets/api/charts.py`), which provider counts when (SQL function `get_chart_bars`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from resources.callers import Connection
 
@@ -54,12 +54,12 @@ class ChartPage:
 
     Attributes:
         rows: with `COLUMNS`, ascending.
-        older_before: start of the oldest one where older ones were left out, else None.
+        older_before: the `end` of the next page where older ones were left out, else None.
 
     """
 
     rows: Sequence[tuple[Any, ...]]
-    older_before: str | None
+    older_before: datetime | None
 
 
 def known_symbol(connection: Connection, ticker: str) -> UUID | None:
@@ -84,7 +84,9 @@ def chart_page(connection: Connection, wanted: ChartRange) -> ChartPage:
         cursor.execute(_AGGREGATED if unit else _STORED, values)
         rows = cursor.fetchall()
     if len(rows) > MOST:
-        return ChartPage(rows[1:], rows[1][0])
+        # Both ends of a range are included: the next page ends before this one's oldest bar.
+        kept = rows[-MOST:]
+        return ChartPage(kept, datetime.fromisoformat(kept[0][0]) - timedelta(seconds=1))
     return ChartPage(rows, None)
 
 
@@ -98,36 +100,47 @@ def has_work(connection: Connection, ticker: str) -> bool:
     return bool(row and row[0])
 
 
-# The function's rows ascend already; the newest of too many are a matter of skipping.
+_TEXT = "to_char(ts at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') as ts"
+_VALUES = ", ".join(COLUMNS[1:]).replace("provider", "provider::text")
+# The function's rows ascend.
 _STORED = f"""
-with bars as materialized (
-  select {", ".join(COLUMNS)}
-    from get_chart_data_v2(%(symbol)s, %(timeframe)s, %(start)s, %(end)s, %(adjusted)s)
-)
-select * from bars offset greatest((select count(*) from bars) - %(most)s, 0)
+select {_TEXT}, {_VALUES}
+  from get_chart_bars(
+    %(symbol)s, parse_timeframe(%(timeframe)s), %(start)s, %(end)s, %(adjusted)s, %(most)s)
 """  # noqa: S608 - constants
-# Weeks begin on Monday; a bar is named by the open of its first session that traded. Forecasts of
-# days and weeks are stored as such.
-_AGGREGATED = """
-with made as (
-  select min(b.ts) as ts, (array_agg(b.open order by b.ts))[1] as open, max(b.high) as high,
-    min(b.low) as low, (array_agg(b.close order by b.ts desc))[1] as close,
-    sum(b.volume) as volume, (array_agg(b.provider order by b.ts desc))[1] as provider,
-    bool_or(b.is_intraday) as is_intraday, false as is_forecast,
+# Weeks begin on Monday; a bar is named by the open of its first session that traded, and belongs to
+# today when that is today. It is made of all its day or week, also where the range ends within it.
+# Forecasts of days and weeks are stored as such. One order for all aggregates: one sort.
+_AGGREGATED = f"""
+with quarters as (
+  select b.*, date_trunc(%(unit)s, b.ts at time zone 'America/New_York') as span
+    from get_chart_bars(%(symbol)s, 'm15', %(start)s,
+      (date_trunc(%(unit)s, %(end)s::timestamptz at time zone 'America/New_York')
+        + ('1 ' || %(unit)s)::interval) at time zone 'America/New_York' - interval '1 second',
+      %(adjusted)s) b
+   where not b.is_forecast
+), made as (
+  select min(ts) as ts, (array_agg(open order by ts))[1] as open, max(high) as high,
+    min(low) as low, (array_agg(close order by ts))[count(*)] as close, sum(volume) as volume,
+    (array_agg(provider order by ts))[count(*)] as provider, bool_and(is_intraday) as is_intraday,
+    false as is_forecast,
     case
-      when bool_or(b.data_status = 'provisional') then 'provisional'
-      when bool_or(b.data_status = 'live') then 'live'
-      else max(b.data_status)
+      when bool_or(data_status = 'provisional') then 'provisional'
+      when bool_or(data_status = 'live') then 'live'
+      else max(data_status)
     end as data_status,
     null::float8 as confidence_score, null::float8 as upper_band, null::float8 as lower_band
-    from get_chart_data_v2(%(symbol)s, 'm15', %(start)s, %(end)s, %(adjusted)s) b
-   where not b.is_forecast
-   group by date_trunc(%(unit)s, b.ts::timestamptz at time zone 'America/New_York')
-), foreseen as (
-  select ts, open, high, low, close, volume, provider, is_intraday, is_forecast, data_status,
-    confidence_score, upper_band, lower_band
-    from get_chart_data_v2(%(symbol)s, %(timeframe)s, %(start)s, %(end)s, %(adjusted)s) f
+    from quarters
+   group by span
+  having min(ts) <= %(end)s
+), shown as (
+  select * from made
+  union all
+  select * from get_chart_bars(
+    %(symbol)s, parse_timeframe(%(timeframe)s), %(start)s, %(end)s, %(adjusted)s) f
    where f.is_forecast
+), newest as (
+  select * from shown order by shown.ts desc limit %(most)s
 )
-select * from made union all select * from foreseen order by ts
-"""
+select {_TEXT}, {_VALUES} from newest order by newest.ts
+"""  # noqa: S608 - constants

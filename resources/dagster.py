@@ -93,11 +93,23 @@ class PostgresResource(dg.ConfigurableResource[Storage]):
 
 
 def _transport(
-    storage: Storage, *, name: str, base_url: str, key: Secret, per_minute: int
+    storage: Storage,
+    *,
+    name: str,
+    base_url: str,
+    key: Secret,
+    per_minute: int,
+    learns: bool = False,
 ) -> Transport:
-    """Return a provider's transport within its budget; the storage closes both."""
+    """Return a provider's transport within its budget; the storage closes both.
+
+    `learns`: the provider's replies name the budget, and the setting is where it begins.
+    """
     budget = limiter(storage.database.connect, name, per_minute)
-    budget.configure(per_minute)
+    if learns:
+        budget.begin(per_minute)
+    else:
+        budget.configure(per_minute)
     transport = Transport(
         base_url, name=name, key=key, limiter=budget, record=storage.ledger.record_request
     )
@@ -209,6 +221,7 @@ class TradierResource(dg.ConfigurableResource[None]):
             base_url=self.base_url or TRADIER_URL,
             key=key,
             per_minute=self.requests_per_minute,
+            learns=True,
         )
         health = ProviderHealth(storage.database.connect)
         return GuardedProvider(TradierClient(transport), health, probe=probe)

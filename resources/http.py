@@ -232,10 +232,11 @@ def fetch_document(url: str, most_bytes: int, timeout_s: float = 5.0) -> bytes:
     """Return a public document, such as an identity provider's keys; no key is sent.
 
     Raises:
-        UnavailableError: it does not come, or is too large.
+        UnavailableError: it does not come in time, or is too large.
 
     """
     body = bytearray()
+    deadline = time.monotonic() + 2 * timeout_s
     try:
         with httpx.stream(
             "GET", url, timeout=timeout_s, follow_redirects=False, trust_env=not is_loopback(url)
@@ -244,6 +245,8 @@ def fetch_document(url: str, most_bytes: int, timeout_s: float = 5.0) -> bytes:
                 body += chunk
                 if len(body) > most_bytes:
                     raise UnavailableError(f"the document exceeds {most_bytes} bytes")
+                if time.monotonic() > deadline:
+                    raise UnavailableError("no whole document in time")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise UnavailableError(f"{type(error).__name__}: {shown(error)}") from None
     if not response.is_success:

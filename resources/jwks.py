@@ -7,6 +7,7 @@ a token (`swiftbolt_assets/api/auth.py`), HTTP (`http.py`).
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -61,8 +62,12 @@ class PublicKeys:
         """Fetch the keys; those that are known stay while nobody answers."""
         self._asked_at = self._clock()
         try:
-            found = jwt.PyJWKSet.from_json(fetch_document(self._url, _MOST_BYTES).decode())
-        except (UnavailableError, jwt.PyJWTError, ValueError, UnicodeDecodeError) as error:
+            document = json.loads(fetch_document(self._url, _MOST_BYTES))
+            found = jwt.PyJWKSet(document["keys"])
+        except (UnavailableError, jwt.PyJWTError) as error:
             _LOG.warning("SWIFTBOLT_JWKS_URL: %s", " ".join(str(error).split())[:200])
             return
-        self._keys = {key.key_id: key.key for key in found.keys if key.key_id}
+        except (LookupError, TypeError, ValueError):
+            _LOG.warning("SWIFTBOLT_JWKS_URL: the document there is no JSON Web Key Set")
+            return
+        self._keys = {key.key_id: key.key for key in found.keys if isinstance(key.key_id, str)}

@@ -170,6 +170,18 @@ class Ledger:
                 ).fetchall()
             ]
 
+    def stray_bars(self, symbol_id: UUID, first: date, last: date) -> list[tuple[str, datetime]]:
+        """Return the (timeframe, ts) of bars of some New York dates that no session can have.
+
+        Bars outside regular hours, on closed days, or between the starts of their timeframe's
+        buckets, which are counted from the session's open.
+        """
+        with self._database.transaction() as connection:
+            rows = connection.execute(
+                _STRAY, {"symbol": symbol_id, "first": first, "last": last}
+            ).fetchall()
+        return [(str(timeframe), ts) for timeframe, ts in rows]
+
     @contextmanager
     def symbol_turn(
         self, symbol_id: UUID, on_wait: Callable[[], None] | None = None
@@ -215,6 +227,19 @@ def _session(
     )
 
 
+_STRAY = """
+select distinct b.timeframe::text, b.ts
+from ohlc_bars_v2 b
+join (values ('m15', interval '15 minutes'), ('h1', interval '1 hour'), ('h4', interval '4 hours'))
+  w (timeframe, width) on b.timeframe = w.timeframe::timeframe
+where b.symbol_id = %(symbol)s and not b.is_forecast
+  and b.ts >= new_york_midnight(%(first)s) and b.ts < new_york_midnight(%(last)s + 1)
+  and not exists (
+    select from market_sessions m
+     where m.day = (b.ts at time zone 'America/New_York')::date
+       and b.ts >= m.opens and b.ts < m.closes and date_bin(w.width, b.ts, m.opens) = b.ts)
+order by 1, 2
+"""
 _UNDERIVABLE = """
 with m15 as (
   select distinct on (b.ts) b.*, m.opens

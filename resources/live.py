@@ -123,7 +123,7 @@ select s.ticker, s.id, coalesce(w.priority, 0),
     select from user_symbol_tracking t
      where t.symbol_id = s.id and t.source = 'chart_view'
        and t.updated_at > clock_timestamp() - make_interval(secs => %(on_screen)s)),
-  l.refreshed_at, l.reported_through, coalesce(l.retry_at <= clock_timestamp(), true)
+  l.refreshed_at, l.reported_through, coalesce(l.retry_at <= clock_timestamp(), true), l.error
 from symbols s
 left join wanted_symbols w on w.symbol = s.ticker
 left join live_refreshes l on l.symbol_id = s.id

@@ -48,6 +48,7 @@ _DONE = "select rate_done(%s, %s, %s)"
 _LEAVE = "select rate_leave(%s, %s)"
 _PUSH = "select rate_push(%s, %s)"
 _CONFIGURE = "select rate_configure(%s, %s, %s)"
+_BEGIN = "select rate_begin(%s, %s, %s)"
 _STATE = "select n, free, next_free_s, waiting from rate_state(%s)"
 
 
@@ -114,6 +115,10 @@ class Limiter(Protocol):
         """Set the limit, for all processes."""
         ...
 
+    def begin(self, per_minute: int) -> None:
+        """Set the limit, for all processes, unless one has learned a better one since."""
+        ...
+
     def state(self) -> LimiterState:
         """Return what a newcomer would find."""
         ...
@@ -154,6 +159,9 @@ class Unlimited:
         self._closed_until = max(self._closed_until, time.monotonic() + seconds)
 
     def configure(self, per_minute: int) -> None:
+        """Ignore it: the operator asked for no limit."""
+
+    def begin(self, per_minute: int) -> None:
         """Ignore it: the operator asked for no limit."""
 
     def state(self) -> LimiterState:
@@ -231,6 +239,11 @@ class PostgresLimiter:
         """Set the limit for all processes; it holds from the next grant on."""
         self._call(_CONFIGURE, (self.name, per_minute, self.window_s))
         self.per_minute = per_minute
+
+    def begin(self, per_minute: int) -> None:
+        """Set the limit for all processes; what was learned under the same setting stands."""
+        row = self._call(_BEGIN, (self.name, per_minute, self.window_s))
+        self.per_minute = row[0] if row else per_minute
 
     def state(self) -> LimiterState:
         """Return what a newcomer would find."""

@@ -49,6 +49,26 @@ class SplitChanges:
     removed: int
 
 
+@dataclass(frozen=True)
+class FailedLookUp:
+    """A look-up whose latest attempt failed.
+
+    Attributes:
+        symbol: whose splits, None for the daily one of all symbols.
+        failures: in a row.
+        error: why the latest failed.
+        retry_s: seconds until it is due again; 0 when it is.
+        answered_on: New York date of its latest answer, None before any.
+
+    """
+
+    symbol: str | None
+    failures: int
+    error: str
+    retry_s: float
+    answered_on: date | None
+
+
 class SplitBook:
     """Reads and writes splits; opens a connection for each call, none is held."""
 
@@ -120,6 +140,12 @@ class SplitBook:
         """Keep why a look-up failed; it is due again in 10 minutes, doubled each time to 6 h."""
         with self._database.transaction() as connection:
             connection.execute(_FAILED, (asked.symbol or _ALL, " ".join(str(error).split())))
+
+    def failures(self) -> list[FailedLookUp]:
+        """Return the look-ups whose latest attempt failed, the daily one first."""
+        with self._database.transaction() as connection:
+            rows = connection.execute(_FAILURES).fetchall()
+        return [FailedLookUp(None if row[0] == _ALL else row[0], *row[1:]) for row in rows]
 
     def of(self, symbol_id: UUID) -> list[Split]:
         """Return a symbol's splits, announced ones included, ascending."""
@@ -202,6 +228,12 @@ on conflict (symbol) do update set
   failures = l.failures + 1, error = excluded.error,
   retry_at = clock_timestamp()
     + least(interval '10 minutes' * 2 ^ least(l.failures, 10), interval '6 hours')
+"""
+
+_FAILURES = """
+select symbol, failures, error,
+  greatest(extract(epoch from retry_at - clock_timestamp()), 0)::float8, answered_on
+from split_lookups where failures > 0 order by symbol
 """
 
 # One bar a timestamp, Polygon's where both providers have one, as charts show it.

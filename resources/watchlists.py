@@ -45,9 +45,14 @@ class Item:
 
 def own_watchlist(connection: Connection, user: UUID) -> UUID:
     """Return a person's oldest watchlist, made when there is none."""
-    row = connection.execute(
-        "select id from watchlists where user_id = %s order by created_at, id limit 1", (user,)
-    ).fetchone()
+    row = connection.execute(_OLDEST, (user,)).fetchone()
+    if row is None:
+        # Two first calls at once would make two lists, and show what is on one of them.
+        connection.execute(
+            "select pg_advisory_xact_lock(hashtextextended('first watchlist ' || %s::text, 0))",
+            (user,),
+        )
+        row = connection.execute(_OLDEST, (user,)).fetchone()
     if row is None:
         row = connection.execute(
             "insert into watchlists (user_id, name) values (%s, %s) returning id", (user, _NAME)
@@ -101,6 +106,7 @@ def items(connection: Connection, watchlist: UUID) -> Sequence[Item]:
     return [Item(*row) for row in connection.execute(_ITEMS, (watchlist,)).fetchall()]
 
 
+_OLDEST = "select id from watchlists where user_id = %s order by created_at, id limit 1"
 _FORGET = """
 delete from user_symbol_tracking t using symbols s
  where t.user_id = %(user)s and t.source = 'watchlist' and s.id = t.symbol_id

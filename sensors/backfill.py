@@ -50,10 +50,18 @@ class Rules:
 
 @dataclass(frozen=True)
 class Taken:
-    """What one look at the queue came to: claims, or why there are none."""
+    """What one look at the queue came to.
+
+    Attributes:
+        claims: what is to be launched.
+        sentence: why there is nothing else.
+        is_more: whether symbols wait to be planned: the next look need not wait.
+
+    """
 
     claims: tuple[Claim, ...]
     sentence: str
+    is_more: bool = False
 
 
 def build_backfill_sensor(postgres: PostgresResource, rules: Rules) -> dg.SensorDefinition:
@@ -110,21 +118,24 @@ def _look_and_wait(storage: Storage, rules: Rules) -> Taken:
             left = deadline - time.monotonic()
             if taken.claims or left <= 0:
                 return taken
-            announcements.wait(left)
+            if not taken.is_more:
+                announcements.wait(left)
 
 
 def take_on(storage: Storage, rules: Rules) -> Taken:
-    """Plan, and claim as much as there is room for.
+    """Plan the most wanted of what is due, and claim as much as there is room for.
+
+    Of ten thousand symbols the first begin while the others are still being planned.
 
     Raises:
         StorageError: the database does not answer; a failed read is not an empty queue.
 
     """
     work = storage.work
-    work.plan(least_priority=0 if rules.background else PEOPLE)
+    is_more = work.plan_some(least_priority=0 if rules.background else PEOPLE).is_more
     cooling = ProviderHealth(storage.database.connect).cooling("polygon")
     if cooling is not None:
-        return Taken((), str(cooling.error()))
+        return Taken((), str(cooling.error()), is_more)
     priorities = [claim.priority for claim in work.open_claims()]
     claims: list[Claim] = []
     while True:
@@ -135,5 +146,7 @@ def take_on(storage: Storage, rules: Rules) -> Taken:
         claims.append(claim)
         priorities.append(claim.priority)
     if least is None:
-        return Taken(tuple(claims), f"{len(priorities)} symbols are worked on; no slot is free")
-    return Taken(tuple(claims), f"nothing is due; {len(priorities)} symbols are worked on")
+        sentence = f"{len(priorities)} symbols are worked on; no slot is free"
+    else:
+        sentence = f"nothing is due; {len(priorities)} symbols are worked on"
+    return Taken(tuple(claims), sentence, is_more)

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
-from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import PlainTextResponse
 
 from resources.callers import CallerPool
 from resources.jwks import PublicKeys
@@ -30,7 +28,14 @@ from swiftbolt_assets.api import (
 )
 from swiftbolt_assets.api.auth import Gate
 from swiftbolt_assets.api.keys import LOOPBACK_HOSTS
-from swiftbolt_assets.api.protection import Bounds, KnownHosts, Measured, SecurityHeaders
+from swiftbolt_assets.api.protection import (
+    Bounds,
+    CrossOrigin,
+    KnownHosts,
+    Measured,
+    Options,
+    SecurityHeaders,
+)
 from swiftbolt_assets.api.replies import install_handlers
 from swiftbolt_assets.api.state import ApiState
 
@@ -42,8 +47,6 @@ if TYPE_CHECKING:
     from swiftbolt_assets.settings import Settings
 
 PREFIX = "/functions/v1"
-_ALLOWED_HEADERS = ["authorization", "x-client-info", "apikey", "content-type"]
-_METHODS = ["GET", "POST", "PUT", "DELETE", "OPTIONS"]
 
 
 def build_app(settings: Settings, database: Database, keys: ApiKeys, host: str) -> FastAPI:
@@ -81,9 +84,6 @@ def build_app(settings: Settings, database: Database, keys: ApiKeys, host: str) 
         app.include_router(module.router, prefix=PREFIX, tags=["functions"])
     app.include_router(vitals.router)
     app.include_router(pages.router)
-    app.add_api_route(
-        f"{PREFIX}/{{name:path}}", _preflight, methods=["OPTIONS"], include_in_schema=False
-    )
     install_handlers(app)
     _protect(app, settings, host)
     return app
@@ -93,18 +93,15 @@ def _protect(app: FastAPI, settings: Settings, host: str) -> None:
     """Put the layers around the routes; the last one added is the outermost."""
     app.add_middleware(Bounds)
     app.add_middleware(Measured, meters=app.state.meters)
+    app.add_middleware(Options, prefix=PREFIX)
     if settings.cors_origins:
         app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=_METHODS,
-            allow_headers=_ALLOWED_HEADERS,
-            expose_headers=["Retry-After"],
+            CrossOrigin,
+            prefix=PREFIX,
+            origins=settings.cors_origins,
         )
-    hosts = {
-        *LOOPBACK_HOSTS,
-        *(urlsplit(origin).hostname or "" for origin in settings.cors_origins),
-    }
+    named = {urlsplit(origin).hostname for origin in settings.cors_origins}
+    hosts = {*LOOPBACK_HOSTS, *filter(None, named)}
     app.add_middleware(KnownHosts, hosts=hosts if host in LOOPBACK_HOSTS else ())
     app.add_middleware(SecurityHeaders)
 
@@ -121,8 +118,3 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await hearing
         state.quote_desk.close()
         state.pool.close()
-
-
-async def _preflight(name: str) -> PlainTextResponse:
-    """Answer OPTIONS of a browser that is at home here, or of no browser."""
-    return PlainTextResponse("ok", headers={"Allow": ", ".join(_METHODS)} if name else {})

@@ -80,7 +80,8 @@ class Gate:
             if claims.get("role", _AUDIENCE) != _AUDIENCE:
                 raise HttpError(401, _REFUSED)
             return UUID(str(claims["sub"]))
-        except (jwt.InvalidTokenError, ValueError) as error:
+        # TypeError: the token names an algorithm that its key is not made for.
+        except (jwt.PyJWTError, TypeError, ValueError) as error:
             raise HttpError(401, _REFUSED) from error
 
     def _claims(self, token: str, algorithm: str) -> dict[str, Any]:

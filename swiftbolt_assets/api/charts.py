@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from resources import chart
 from swiftbolt_assets.api.arrow import ARROW, arrow_reply
 from swiftbolt_assets.api.auth import AnyCaller
-from swiftbolt_assets.api.fields import DAYS, required_symbol, required_timeframe
+from swiftbolt_assets.api.fields import DAYS, INSTANT, required_symbol, required_timeframe
 from swiftbolt_assets.api.replies import HttpError, Json, encode, iso
 from swiftbolt_assets.api.state import state_of
 from swiftbolt_assets.clock import NEW_YORK, midnight
@@ -49,8 +49,8 @@ class ChartRequest(BaseModel):
     includeForecast: bool = True  # noqa: N815 - the contract's name
     forecastDays: Annotated[int, Field(ge=0, le=366)] = 10  # noqa: N815 - the contract's name
     includeMLData: bool = True  # noqa: N815 - the contract's name
-    start: AwareDatetime | None = None
-    end: AwareDatetime | None = None
+    start: INSTANT | None = None
+    end: INSTANT | None = None
     adjusted: bool = True
 
 
@@ -103,7 +103,7 @@ def chart_data(asked: ChartRequest, request: Request, caller: AnyCaller) -> Resp
             "forecast_steps": len(layers["forecast"]),
             "adjusted": asked.adjusted,
             "aggregated_from": "m15" if timeframe in chart.AGGREGATED else None,
-            "older_before": page.older_before,
+            "older_before": iso(page.older_before),
         },
         "dataQuality": quality(layers["historical"] or layers["intraday"], layers["intraday"], now),
         "mlSummary": None,

@@ -21,7 +21,7 @@ from swiftbolt_assets.api.auth import AnyCaller
 from swiftbolt_assets.api.fields import DAYS, required_symbol, required_timeframe
 from swiftbolt_assets.api.replies import HttpError, Json, iso
 from swiftbolt_assets.api.state import state_of
-from swiftbolt_assets.market.plan import seconds_left
+from swiftbolt_assets.market.plan import Pace, seconds_to_done
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -33,8 +33,6 @@ router = APIRouter()
 #: A tick comes every few seconds; its sensor may be busy for a while.
 TICK_OLD_S = 90.0
 COMPLETE, GAPS = "coverage_complete", "gaps_detected"
-#: A request with its storing.
-_SECONDS_A_REQUEST = 2.0
 _MOST_PRIORITY = 1_000_000
 _LONGEST_LOOK = 730
 
@@ -136,20 +134,17 @@ def hindrance(ahead: jobs.Outlook) -> str | None:
     """Return one sentence on why it does not come on, None when it does."""
     if not ahead.is_enabled:
         return "an operator has switched it off; swiftbolt jobs set SYMBOL --enabled"
-    if ahead.tick_age_s is None or ahead.tick_age_s > TICK_OLD_S:
+    if ahead.trouble is None and (ahead.tick_age_s is None or ahead.tick_age_s > TICK_OLD_S):
         return "the platform is stopped; start it with swiftbolt up"
     return ahead.trouble
 
 
 def eta(ahead: jobs.Outlook, per_minute: int) -> float | None:
     """Return the seconds until a symbol is complete, None when nothing is under way."""
-    if ahead.requests_ahead == 0:
-        return _SECONDS_A_REQUEST if ahead.is_running else None
-    seconds = seconds_left(
+    return seconds_to_done(
         ahead.requests_ahead,
-        per_minute=per_minute,
-        free=ahead.free or 0,
-        next_free_s=ahead.next_free_s,
-        seconds_a_request=_SECONDS_A_REQUEST,
+        Pace(per_minute, ahead.free or 0, ahead.next_free_s),
+        is_running=ahead.is_running,
+        cooling_s=ahead.cooling_s,
+        last_attempt_s=ahead.last_attempt_s,
     )
-    return round(max(seconds + ahead.cooling_s, ahead.last_attempt_s or 0.0), 1)

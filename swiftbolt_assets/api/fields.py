@@ -5,9 +5,10 @@ What belongs here: parsing that several routes share. What does not: the routes.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from resources.chart import AGGREGATED
 from swiftbolt_assets.errors import UsageError
@@ -19,6 +20,11 @@ _SHOWN = 20
 TIMEFRAMES = (*map(str, Timeframe), *AGGREGATED)
 
 DAYS = Annotated[int, Field(ge=1, le=36_500)]
+#: Bars are younger; what is far outside has no counterpart in other time zones.
+INSTANT = Annotated[
+    AwareDatetime,
+    Field(ge=datetime(1900, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC)),
+]
 
 
 def required_symbol(text: str) -> str:

@@ -55,24 +55,36 @@ def require_keys(settings: Settings, host: str) -> None:
 
     """
     if host not in LOOPBACK_HOSTS:
-        _given_keys(settings)
+        _distinct(_given_keys(settings))
 
 
 def api_keys(settings: Settings, host: str) -> ApiKeys:
     """Return the keys for serving on a host, making missing ones where that is safe.
 
     Raises:
-        ConfigurationError: the host is not loopback and a key is missing or known to everybody.
+        ConfigurationError: two keys are the same, or the host is not loopback and a key is missing
+            or known to everybody.
 
     """
     if host not in LOOPBACK_HOSTS:
-        return _given_keys(settings)
+        return _distinct(_given_keys(settings))
     made = _stored_keys(settings.home)
-    return ApiKeys(
-        settings.anon_key or made.anon,
-        settings.service_key or made.service,
-        settings.jwt_secret or made.jwt_secret,
+    return _distinct(
+        ApiKeys(
+            settings.anon_key or made.anon,
+            settings.service_key or made.service,
+            settings.jwt_secret or made.jwt_secret,
+        )
     )
+
+
+def _distinct(keys: ApiKeys) -> ApiKeys:
+    """Refuse keys that open more than they should because they are the same."""
+    if keys.anon == keys.service:
+        raise ConfigurationError("SWIFTBOLT_SERVICE_KEY: it equals SWIFTBOLT_ANON_KEY; use another")
+    if keys.jwt_secret in {keys.anon, keys.service}:
+        raise ConfigurationError("SWIFTBOLT_JWT_SECRET: it equals one of the keys; use another")
+    return keys
 
 
 def _given_keys(settings: Settings) -> ApiKeys:
@@ -89,10 +101,7 @@ def _given_keys(settings: Settings) -> ApiKeys:
             )
         if value in _KNOWN_SECRETS or _is_demo_key(value):
             raise ConfigurationError(f"{name}: it is a published default; use a random one")
-    anon, service = str(settings.anon_key), str(settings.service_key)
-    if anon == service:
-        raise ConfigurationError("SWIFTBOLT_SERVICE_KEY: it equals SWIFTBOLT_ANON_KEY; use another")
-    return ApiKeys(anon, service, settings.jwt_secret)
+    return ApiKeys(str(settings.anon_key), str(settings.service_key), settings.jwt_secret)
 
 
 def _is_demo_key(text: str) -> bool:
@@ -112,7 +121,7 @@ def _stored_keys(home: Path) -> ApiKeys:
     except FileNotFoundError:
         home.mkdir(parents=True, exist_ok=True)
     fresh = ApiKeys(*(secrets.token_urlsafe(_BYTES) for _ in range(3)))
-    partial = home / f"{_FILE}.{os.getpid()}"
+    partial = home / f"{_FILE}.{secrets.token_hex(8)}"
     try:
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             json.dump(asdict(fresh), file)

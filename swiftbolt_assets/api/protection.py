@@ -9,15 +9,20 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import PlainTextResponse
+
 from swiftbolt_assets.api.replies import Json
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from swiftbolt_assets.api.vitals import Meters
 
+METHODS = ("GET", "POST", "PUT", "DELETE", "OPTIONS")
+_ALLOWED_HEADERS = ("authorization", "x-client-info", "apikey", "content-type")
 MOST_BODY = 64 * 1024
 _BODY_S, _REPLY_S = 10.0, 30.0
 _STREAM = "/functions/v1/events"
@@ -70,6 +75,59 @@ class KnownHosts:
         """Serve one connection."""
         if scope["type"] == "http" and self._hosts and _host(scope) not in self._hosts:
             reply = Json({"error": "Host: it is none of this server's names"}, 400)
+            await reply(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+class CrossOrigin(CORSMiddleware):
+    """Lets pages of other origins call the functions, not read the page: it holds a key.
+
+    Args:
+        app: what is protected.
+        prefix: of the functions' paths.
+        origins: who may call; `*` for all.
+
+    """
+
+    def __init__(self, app: ASGIApp, *, prefix: str, origins: Sequence[str]) -> None:
+        super().__init__(
+            app,
+            allow_origins=origins,
+            allow_methods=METHODS,
+            allow_headers=_ALLOWED_HEADERS,
+            expose_headers=["Retry-After"],
+        )
+        self._prefix = f"{prefix}/"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] == "http" and not scope["path"].startswith(self._prefix):
+            await self.app(scope, receive, send)
+            return
+        await super().__call__(scope, receive, send)
+
+
+class Options:
+    """Answers OPTIONS of functions, for browsers that are at home here.
+
+    Not a route: one that matches every path would make unknown functions known.
+
+    Args:
+        app: what answers everything else.
+        prefix: of the functions' paths.
+
+    """
+
+    def __init__(self, app: ASGIApp, *, prefix: str) -> None:
+        self._app = app
+        self._prefix = f"{prefix}/"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        is_asked = scope["type"] == "http" and scope["method"] == "OPTIONS"
+        if is_asked and scope["path"].startswith(self._prefix):
+            reply = PlainTextResponse("ok", headers={"Allow": ", ".join(METHODS)})
             await reply(scope, receive, send)
             return
         await self._app(scope, receive, send)

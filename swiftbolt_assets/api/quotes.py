@@ -42,6 +42,8 @@ router = APIRouter()
 _LOG = logging.getLogger(__name__)
 _MOST = 50
 _FRESH_S = 5.0
+#: Who asks while Tradier does not answer gets stored prices at once, instead of waiting in line.
+_REST_S = 30.0
 #: Requests of a minute that are left to today's bars.
 _KEPT_FREE = 5
 _KEPT_SYMBOLS = 2_000
@@ -65,6 +67,7 @@ class QuoteDesk:
         self._database = database
         self._lock = threading.Lock()
         self._known: dict[str, tuple[float, Quote]] = {}
+        self._rests_until = 0.0
         self._transport = _transport(settings, database)
 
     def quotes(self, tickers: Sequence[str]) -> dict[str, Quote]:
@@ -85,7 +88,8 @@ class QuoteDesk:
                     with without_retries():
                         found = TradierQuotes(self._transport).quotes(missing)
                 except ProviderError as error:
-                    _LOG.warning("quotes: %s", error)
+                    _LOG.warning("quotes: %s; not asked for %.0f s", error, _REST_S)
+                    self._rests_until = time.monotonic() + _REST_S
                     found = []
                 fresh |= {quote.symbol: quote for quote in found}
                 self._keep(found)
@@ -98,7 +102,9 @@ class QuoteDesk:
             self._transport.limiter.close()
 
     def _has_room(self) -> bool:
-        if self._transport is None or ProviderHealth(self._database.connect).cooling(_NAME):
+        if self._transport is None or time.monotonic() < self._rests_until:
+            return False
+        if ProviderHealth(self._database.connect).cooling(_NAME):
             return False
         state = self._transport.limiter.state()
         return not self._transport.limiter.per_minute or state.free > _KEPT_FREE

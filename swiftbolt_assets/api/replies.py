@@ -84,7 +84,9 @@ def encode(content: Any) -> bytes:  # noqa: ANN401 - anything JSON knows
 
 def iso(instant: datetime | None) -> str | None:
     """Return an instant as the clients read it, to the second, with a Z."""
-    return None if instant is None else f"{instant.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z"
+    if instant is None:
+        return None
+    return instant.astimezone(UTC).isoformat(timespec="seconds").removesuffix("+00:00") + "Z"
 
 
 def install_handlers(app: FastAPI) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from swiftbolt_assets.api.keys import LOOPBACK_HOSTS
+
 if TYPE_CHECKING:
     from fastapi import Request
 
@@ -50,10 +52,9 @@ def is_from_here(request: Request) -> bool:
 
     The server listens on loopback, was called by a loopback name, and no proxy stands between.
     """
-    names = {"127.0.0.1", "localhost", "::1"}
     return (
         state_of(request).is_local
-        and request.url.hostname in names
+        and request.url.hostname in LOOPBACK_HOSTS
         and not any(name in request.headers for name in _PROXY_HEADERS)
     )
 

@@ -14,14 +14,14 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from resources import ticking
 from resources.wanted import in_turn
 from resources.work import WorkQueue
 from swiftbolt_assets.api.auth import Operator
-from swiftbolt_assets.api.fields import required_symbol, required_timeframe
+from swiftbolt_assets.api.fields import INSTANT, required_symbol, required_timeframe
 from swiftbolt_assets.api.replies import HttpError, Json, iso
 from swiftbolt_assets.api.state import ApiState, state_of
 from swiftbolt_assets.market.lanes import PEOPLE
@@ -49,8 +49,8 @@ class FetchRequest(BaseModel):
     job_run_id: UUID
     symbol: str
     timeframe: str
-    start: AwareDatetime = Field(alias="from")
-    end: AwareDatetime = Field(alias="to")
+    start: INSTANT = Field(alias="from")
+    end: INSTANT = Field(alias="to")
 
 
 @router.api_route(

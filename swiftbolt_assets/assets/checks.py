@@ -1,4 +1,4 @@
-"""The asset checks of a run: is it complete, and is what is derived what can be derived.
+"""The asset checks of a run: complete, within sessions, derived rightly, explained by splits.
 
 One evaluation per check and run; sessions that fail stand in its metadata. What belongs here:
 phrasing the evaluations. What does not: the oracle, which is SQL (`resources/ledger.py`).
@@ -12,10 +12,11 @@ import dagster as dg
 
 from swiftbolt_assets.market.coverage import State
 from swiftbolt_assets.market.splits import findings
+from swiftbolt_assets.market.timeframes import Timeframe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from datetime import date
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import date, datetime
     from uuid import UUID
 
     from resources.ledger import Ledger
@@ -24,7 +25,17 @@ if TYPE_CHECKING:
 COMPLETE = dg.AssetCheckSpec(
     "complete",
     asset="m15_bars",
-    description="Every past session that was asked for has its bars or a final reason.",
+    description="Every past session that was asked for has its bars or a final reason, and no bar "
+    "that the ledger counts is gone.",
+)
+WITHIN = tuple(
+    dg.AssetCheckSpec(
+        "within_session",
+        asset=asset,
+        description="Each bar starts in regular hours of a session, at a bucket counted from its "
+        "open.",
+    )
+    for asset in ("m15_bars", "h1_bars", "h4_bars")
 )
 DERIVED = tuple(
     dg.AssetCheckSpec(
@@ -39,7 +50,7 @@ SPLITS = dg.AssetCheckSpec(
     asset="m15_bars",
     description="No night's price jumps like a split that is unknown; every known one shows.",
 )
-CHECK_SPECS = (COMPLETE, *DERIVED, SPLITS)
+CHECK_SPECS = (COMPLETE, *WITHIN, *DERIVED, SPLITS)
 _SHOWN = 20
 
 
@@ -65,32 +76,56 @@ def check_results(
         yield _complete(ledger, asked)
     if SPLITS.key in selected:
         yield _splits(splits, asked)
-    wanted = {spec.asset_key.to_user_string(): spec for spec in DERIVED if spec.key in selected}
+    yield from _named(
+        selected,
+        WITHIN,
+        "bars_outside",
+        lambda symbol_id, days: ledger.stray_bars(symbol_id, min(days), max(days)),
+        asked,
+    )
+    yield from _named(
+        selected,
+        DERIVED,
+        "bars_that_differ",
+        lambda symbol_id, days: [
+            found for found in ledger.underivable_bars(symbol_id, list(days)) if found[0] in derived
+        ],
+        asked,
+    )
+
+
+def _named(
+    selected: set[dg.AssetCheckKey],
+    specs: Sequence[dg.AssetCheckSpec],
+    counted: str,
+    find: Callable[[UUID, Sequence[date]], list[tuple[str, datetime]]],
+    asked: Mapping[UUID, Sequence[date]],
+) -> Iterator[dg.AssetCheckResult]:
+    """Evaluate one check of several assets: it finds (timeframe, ts) of wrong bars of a symbol."""
+    wanted = [spec for spec in specs if spec.key in selected]
     if not wanted:
         return
-    differing = [
-        (timeframe, at)
-        for symbol_id, days in asked.items()
-        for timeframe, at in ledger.underivable_bars(symbol_id, list(days))
-        if timeframe in derived
-    ]
-    for asset, spec in wanted.items():
-        wrong = [at.isoformat() for timeframe, at in differing if asset.startswith(timeframe)]
+    found = [bar for symbol_id, days in asked.items() if days for bar in find(symbol_id, days)]
+    for spec in wanted:
+        asset = spec.asset_key.to_user_string()
+        wrong = [at.isoformat() for timeframe, at in found if asset == f"{timeframe}_bars"]
         yield dg.AssetCheckResult(
             asset_key=spec.asset_key,
             check_name=spec.name,
             passed=not wrong,
-            metadata={"bars_that_differ": len(wrong), "first": ", ".join(wrong[:_SHOWN]) or "none"},
+            metadata={counted: len(wrong), "first": ", ".join(wrong[:_SHOWN]) or "none"},
         )
 
 
 def _complete(ledger: Ledger, asked: Mapping[UUID, Sequence[date]]) -> dg.AssetCheckResult:
     open_days: list[str] = []
+    lost_days: list[str] = []
     bars = absent = 0
     for symbol_id, days in asked.items():
         if not days:
             continue
         known = ledger.coverage(symbol_id, min(days), max(days))
+        stored = ledger.session_rows(symbol_id, list(days))
         for day in days:
             row = known.get(day)
             if row is None or row.state is not State.FINAL:
@@ -98,15 +133,18 @@ def _complete(ledger: Ledger, asked: Mapping[UUID, Sequence[date]]) -> dg.AssetC
             if row is not None:
                 bars += row.bars
                 absent += row.expected - row.bars
+                if stored.get((Timeframe.M15, day), 0) < row.bars:
+                    lost_days.append(str(day))
     return dg.AssetCheckResult(
         asset_key=COMPLETE.asset_key,
         check_name=COMPLETE.name,
-        passed=not open_days,
+        passed=not (open_days or lost_days),
         metadata={
             "sessions": sum(len(days) for days in asked.values()),
             "bars": bars,
-            "quarter_hours_without_trade": absent,
+            "quarter_hours_without_bar": absent,
             "open_sessions": ", ".join(open_days[:_SHOWN]) or "none",
+            "sessions_with_lost_bars": ", ".join(lost_days[:_SHOWN]) or "none",
         },
     )
 

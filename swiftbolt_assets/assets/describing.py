@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dagster as dg
 
-from swiftbolt_assets.assets.freshness import POLICY
+from swiftbolt_assets.assets.freshness import policy
+from swiftbolt_assets.market.sessions import xnys
 
 GROUP = "bars"
 
@@ -42,7 +43,7 @@ def _spec(name: str, text: str, deps: list[str], kinds: set[str]) -> dg.AssetSpe
         description=f"{text} {_REPORTED}",
         owners=["team:market-data"],
         kinds=kinds,
-        freshness_policy=POLICY,
+        freshness_policy=policy(xnys()),
         metadata={
             "dagster/column_schema": _COLUMNS,
             "dagster/table_name": "public.ohlc_bars_v2",

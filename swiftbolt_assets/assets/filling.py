@@ -35,6 +35,7 @@ from swiftbolt_assets.market.by_session import (
 )
 from swiftbolt_assets.market.coverage import Evidence, SessionCoverage, State, beyond_plan, judge
 from swiftbolt_assets.market.finalization import REACH, late_day, sessions_to_revise
+from swiftbolt_assets.market.halts import paces
 from swiftbolt_assets.market.plan import plan_edge
 from swiftbolt_assets.market.resample import resample
 from swiftbolt_assets.market.sessions import xnys
@@ -199,6 +200,9 @@ class Filler:
         m15 = newest_wins(fresh, self._stored_before(target, reached, ledger))
         starts = starts_by_day(m15, reached)
         evidence = self._evidence(target, verdict, today, some_empty=not all(starts.values()))
+        if any(len(starts[session.day]) < session.slots for session in reached):
+            spanned = xnys().between(answer.first, answer.last)
+            evidence = replace(evidence, paces=paces(verdict.good, spanned))
         coverage = tuple(
             judge(session, starts[session.day], evidence, ledger.get(session.day))
             for session in reversed(reached)

@@ -1,13 +1,17 @@
 """How fresh today's bars are: the asset check `fresh`, and the policy of the catalogue.
 
-The check knows the session, early closes and holidays; the policy is a cron, so on a closed weekday
-it shows the bars as late although there are none. What belongs here: phrasing both. What does not:
-what counts as stale (`market/live.py`).
+The check knows the session, early closes and holidays, and tells within minutes. A policy of
+Dagster knows a cron or a span of time: a cron alarms on every holiday, so ours is the longest span
+in which the exchange is closed, such as from the early close before Independence Day to the Monday
+after. It fails only where nobody has reported a bar for longer than that.
+
+What belongs here: phrasing both. What does not: what counts as stale (`market/live.py`).
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -19,6 +23,7 @@ from swiftbolt_assets.market.sessions import xnys
 
 if TYPE_CHECKING:
     from resources.dagster import Storage
+    from swiftbolt_assets.market.sessions import Calendar
 
 FRESH = dg.AssetCheckSpec(
     "fresh",
@@ -26,12 +31,20 @@ FRESH = dg.AssetCheckSpec(
     description="In session hours no tracked symbol's newest price is older than five minutes, and "
     "each quarter hour's bar is there within a minute after it closed.",
 )
-POLICY = dg.FreshnessPolicy.cron(
-    deadline_cron="*/15 10-15 * * 1-5",
-    lower_bound_delta=timedelta(minutes=15),
-    timezone="America/New_York",
-)
+#: From an open to the first report: a tick, the run, and room for a slow minute.
+_FIRST_REPORT = timedelta(minutes=15)
 _SHOWN = 20
+
+
+def policy(calendar: Calendar) -> dg.FreshnessPolicy:
+    """Return the policy: no closed time of the calendar breaks it.
+
+    Args:
+        calendar: at least two sessions.
+
+    """
+    closed = max(after.opens - before.closes for before, after in pairwise(calendar.sessions))
+    return dg.FreshnessPolicy.time_window(fail_window=closed + _FIRST_REPORT)
 
 
 def fresh_now(storage: Storage) -> dg.AssetCheckEvaluation:

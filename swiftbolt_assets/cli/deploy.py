@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from swiftbolt_assets.api.keys import require_keys
 from swiftbolt_assets.cli.arguments import parse_port_offset
 from swiftbolt_assets.cli.installation import opened
 from swiftbolt_assets.errors import SwiftBoltError
@@ -57,6 +58,7 @@ def run_deploy(*, port_offset: str) -> None:
     """
     offset = parse_port_offset(port_offset)
     settings = read_settings()
+    require_keys(settings, settings.host)
     with opened(settings) as installation:
         database = installation.database
         _step("schema", lambda: _migrate(installation))

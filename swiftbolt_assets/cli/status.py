@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import asdict
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from swiftbolt_assets.cli.installation import ready
+from swiftbolt_assets.cli.phrases import count_of, some_of, span
 from swiftbolt_assets.cli.tables import one_line
+from swiftbolt_assets.cli.today import todays_lines, todays_prices
 from swiftbolt_assets.market.lanes import PEOPLE
-from swiftbolt_assets.market.plan import seconds_left
+from swiftbolt_assets.market.plan import Pace, seconds_to_done
 from swiftbolt_assets.market.symbols import parse_symbol
 
 if TYPE_CHECKING:
@@ -22,8 +25,6 @@ if TYPE_CHECKING:
     from resources.postgres import Database
     from swiftbolt_assets.settings import Settings
 
-#: A request with its storing.
-_SECONDS_A_REQUEST = 2.0
 #: So many successes are told in JSON, so many lines of a kind to people.
 _RECENT, _SHOWN = 20, 5
 _STATES = {"queued": "waiting", "running": "at work", "retrying": "to retry", "failed": "failed"}
@@ -48,6 +49,7 @@ def run_status(symbol: str | None, *, as_json: bool) -> None:
 def _report(settings: Settings, database: Database, ticker: str | None) -> dict[str, Any]:
     from resources import backlog
     from resources.overview import request_overviews, symbol_overviews
+    from resources.splits import SplitBook
     from swiftbolt_assets.orchestration.presence import answers, find_platform
 
     platform = find_platform(settings)
@@ -73,26 +75,26 @@ def _report(settings: Settings, database: Database, ticker: str | None) -> dict[
         "requests": [asdict(row) for row in request_overviews(database)],
         "queue": _queue(queue, budgets[0]),
         **{name: [asdict(job) for job in jobs] for name, jobs in lists.items()},
+        "live": todays_prices(settings, database, ticker, least_priority=least),
+        "failed_split_lookups": [
+            asdict(one)
+            for one in SplitBook(database).failures()
+            if one.symbol is None or ticker in {None, one.symbol}
+        ],
         "symbols": [asdict(row) for row in symbol_overviews(database, ticker)],
     }
 
 
 def _queue(queue: Queue, history: dict[str, Any]) -> dict[str, Any]:
     """Return the queue with the seconds until it is empty, at the pace that the budget allows."""
-    left = 0.0
-    # Those at work that have no slot yet wait for one, too.
-    ahead = queue.requests_ahead + (history["waiting"] if queue.running else 0)
-    if ahead:
-        left = seconds_left(
-            ahead,
-            per_minute=history["per_minute"],
-            free=history["free"] or 0,
-            next_free_s=history["next_free_s"] or 0.0,
-            seconds_a_request=_SECONDS_A_REQUEST,
-        )
-        left = max(left + history["cooling_down_s"], queue.last_attempt_s or 0.0)
-    elif queue.running:
-        left = _SECONDS_A_REQUEST
+    left = seconds_to_done(
+        # Those at work that have no slot yet wait for one, too.
+        queue.requests_ahead + (history["waiting"] if queue.running else 0),
+        Pace(history["per_minute"], history["free"] or 0, history["next_free_s"] or 0.0),
+        is_running=bool(queue.running),
+        cooling_s=history["cooling_down_s"],
+        last_attempt_s=queue.last_attempt_s,
+    )
     wait = queue.next_attempt_s
     return {
         "queued": queue.queued,
@@ -101,7 +103,7 @@ def _queue(queue: Queue, history: dict[str, Any]) -> dict[str, Any]:
         "failed": queue.failed,
         "next_attempt_s": None if wait is None else round(wait, 1),
         "unplanned_symbols": queue.unplanned,
-        "eta_s": round(left, 1),
+        "eta_s": left or 0.0,
     }
 
 
@@ -114,11 +116,13 @@ def _budget(settings: Settings, database: Database, name: str) -> dict[str, Any]
     from resources.rate_limit import limiter
 
     wanted = settings.polygon_per_minute if name == "polygon" else settings.tradier_per_minute
-    state = limiter(database.connect, name, wanted).state() if wanted else None
+    with closing(limiter(database.connect, name, wanted)) as budget:
+        state = budget.state() if wanted else None
     cooling = ProviderHealth(database.connect).cooling(name)
     return {
         "provider": name,
-        "per_minute": wanted,
+        # Tradier's replies name theirs.
+        "per_minute": state.per_window if state and name == "tradier" else wanted,
         "free": state.free if state else None,
         "next_free_s": round(state.next_free_s, 1) if state else None,
         "waiting": state.waiting if state else 0,
@@ -143,7 +147,12 @@ def _print(report: dict[str, Any], ticker: str | None) -> None:
             f"          {row['provider']}: {row['last_minute']} requests in the last minute, "
             f"{row['last_hour']} in the last hour{failed}"
         )
-    for line in _work_lines(report):
+    is_running = report["platform"] == "running"
+    for line in (
+        *_work_lines(report),
+        *todays_lines(report["live"], is_running=is_running),
+        *_split_lines(report["failed_split_lookups"]),
+    ):
         click.echo(line)
     stored = [row for row in report["symbols"] if row["first"] is not None]
     for row in stored:
@@ -165,26 +174,26 @@ def _work_lines(report: dict[str, Any]) -> Iterator[str]:
     if queue["unplanned_symbols"]:
         count = queue["unplanned_symbols"]
         who = "the platform plans" if report["platform"] == "running" else "swiftbolt up plans"
-        yield f"          {_count(count, 'wanted symbol')} not planned yet; {who} and fills"
+        yield f"          {count_of(count, 'wanted symbol')} not planned yet; {who} and fills"
     for job in report["running_jobs"]:
-        yield f"at work   {_slice(job)}, priority {job['priority']}, for {_span(job['age_s'])}"
+        yield f"at work   {_slice(job)}, priority {job['priority']}, for {span(job['age_s'])}"
     for title, jobs in (("retrying", report["retrying_jobs"]), ("failed", report["failed_jobs"])):
         yield from (f"{title:<9} {line}" for line in _troubles(jobs))
     for job in report["recent_jobs"][:_SHOWN]:
-        yield f"done      {_slice(job)}, {job['rows_written']:,} bars, {_span(job['age_s'])} ago"
+        yield f"done      {_slice(job)}, {job['rows_written']:,} bars, {span(job['age_s'])} ago"
 
 
 def _queue_line(queue: dict[str, Any], *, is_running: bool) -> str:
     counts = [(queue[name], word) for name, word in _STATES.items() if queue[name]]
     if not counts:
         return "empty"
-    parts = [f"{_count(counts[0][0], 'slice')} {counts[0][1]}"]
+    parts = [f"{count_of(counts[0][0], 'slice')} {counts[0][1]}"]
     parts += [f"{count} {word}" for count, word in counts[1:]]
     if queue["next_attempt_s"] is not None:
-        parts.append(f"the next retry in {_span(queue['next_attempt_s'])}")
+        parts.append(f"the next retry in {span(queue['next_attempt_s'])}")
     line = ", ".join(parts)
     if queue["eta_s"]:
-        line += f"; about {_span(queue['eta_s'])} left"
+        line += f"; about {span(queue['eta_s'])} left"
         line += "" if is_running else " once the platform runs"
     return line
 
@@ -202,22 +211,24 @@ def _troubles(jobs: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield f"… and {len(alike) - _SHOWN} other troubles; --json lists all"
 
 
+def _split_lines(failed: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield one line for all look-ups of splits that failed alike."""
+    alike: dict[str, list[dict[str, Any]]] = {}
+    for one in failed:
+        alike.setdefault(one["error"], []).append(one)
+    for error, same in list(alike.items())[:_SHOWN]:
+        names = some_of([one["symbol"] or "all symbols" for one in same], _SHOWN)
+        retry_s = min(one["retry_s"] for one in same)
+        again = f"in {span(retry_s)}" if retry_s else "as soon as there is room"
+        yield f"splits    of {names} not known: {one_line(error)}; asked again {again}"
+    if len(alike) > _SHOWN:
+        yield f"… and {len(alike) - _SHOWN} other troubles; --json lists all"
+
+
 def _slice(job: dict[str, Any]) -> str:
     if job["first_day"] is None:
         return f"{job['symbol']}, a slice without days"
     return f"{job['symbol']} {job['first_day']}..{job['last_day']}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _span(seconds: float) -> str:
-    """Return a time span in the unit that tells most."""
-    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(seconds, 0):.0f} s"
 
 
 def _budget_line(budget: dict[str, Any]) -> str:

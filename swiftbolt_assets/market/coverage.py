@@ -3,15 +3,16 @@
 A session is `final` when each of its quarter hours has a bar or a confirmed reason to have none;
 it is `open` while something must be asked again, `provisional` while it is still trading.
 
-One whole answer that holds a later bar proves an absence ("no trade"): Polygon leaves out
-quarter hours without an eligible trade. Weaker evidence must repeat itself: quarter hours after
-an answer's last bar and sessions without any bar need a second answer; an answer without a single
-bar looks just like a fault, so what it alone says needs a third. So does an absence where an
-earlier answer had a bar, be it a bad one. A rejected bar is asked for again, three answers in all,
-the last two of which rejected it, or six.
+One whole answer that holds a later bar proves an absence: Polygon leaves out quarter hours without
+an eligible trade. It is "no trade", or "halted" where the symbol trades too often to fall silent.
+Weaker evidence must repeat itself: quarter hours after an answer's last bar and sessions without
+any bar need a second answer; an answer without a single bar looks just like a fault, so what it
+alone says needs a third. So does an absence where an earlier answer had a bar, be it a bad one. A
+rejected bar is asked for again, three answers in all, the last two of which rejected it, or six.
 
 What belongs here: pure judgement over instants. What does not: where the ledger lives
-(`resources/ledger.py`) and what is asked next (`plan.py`).
+(`resources/ledger.py`), what is asked next (`plan.py`), and what makes a silence a halt
+(`halts.py`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from swiftbolt_assets.market.halts import was_busy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -52,6 +55,7 @@ class Reason(StrEnum):
     """Why a quarter hour, or a whole session, has no bar."""
 
     NO_TRADE = "no_trade"
+    HALTED = "halted"
     NOT_LISTED = "not_listed"
     PLAN_CUT = "plan_cut"
     REJECTED = "rejected"
@@ -61,7 +65,13 @@ class Reason(StrEnum):
 
 
 #: What one word says of a session without a bar whose quarter hours differ: the gravest.
-_EMPTY_REASONS = (Reason.REJECTED, Reason.PROVIDER_EMPTY, Reason.NO_TRADE, Reason.NOT_LISTED)
+_EMPTY_REASONS = (
+    Reason.REJECTED,
+    Reason.PROVIDER_EMPTY,
+    Reason.HALTED,
+    Reason.NO_TRADE,
+    Reason.NOT_LISTED,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +111,7 @@ class Evidence:
         rejected: starts of the quarter hours whose bars were rejected (`spoilt_slots`).
         doubtful: whether it held bars that belong elsewhere; then it proves no absence alone.
         late: the date with which the provider may just be late; None for none.
+        paces: trades of the median quarter hour by session date (`halts.paces`).
 
     """
 
@@ -110,6 +121,7 @@ class Evidence:
     rejected: Collection[datetime]
     doubtful: bool = False
     late: date | None = None
+    paces: Mapping[date, float] = field(default_factory=dict)
 
 
 def judge(
@@ -133,9 +145,12 @@ def judge(
         return SessionCoverage(session.day, State.FINAL, None, expected, expected, answers)
     absences: dict[datetime, Reason] = {}
     settled = True
+    is_busy = was_busy(session.day, evidence.paces)
     for slot in session.slot_starts():
         if slot not in bars:
             reason, believed_after = _absence(slot, evidence, prior, traded=bool(bars))
+            if reason is Reason.NO_TRADE and is_busy and _is_between_bars(slot, evidence):
+                reason = Reason.HALTED
             absences[slot] = reason
             settled = settled and answers >= believed_after
     state = State.FINAL if settled else State.OPEN
@@ -175,6 +190,12 @@ def _empty_reason(slot: datetime, evidence: Evidence) -> Reason:
     if slot < evidence.earliest_known:
         return Reason.NOT_LISTED
     return Reason.NO_TRADE if slot < evidence.latest_known else Reason.PROVIDER_EMPTY
+
+
+def _is_between_bars(slot: datetime, evidence: Evidence) -> bool:
+    """Return whether bars are known on both sides: before its first trade nothing is halted."""
+    earliest, latest = evidence.earliest_known, evidence.latest_known
+    return earliest is not None and latest is not None and earliest < slot < latest
 
 
 def beyond_plan(session: Session, prior: SessionCoverage | None) -> SessionCoverage:

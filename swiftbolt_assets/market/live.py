@@ -51,6 +51,7 @@ class Watched:
         refreshed_at: the market instant for which its stored answer was asked, None before any.
         reported_through: as far as the catalogue has been told, None before anything.
         may_ask: whether no failure holds it back.
+        error: why its latest refresh failed, None when it did not.
 
     """
 
@@ -61,6 +62,7 @@ class Watched:
     refreshed_at: datetime | None = None
     reported_through: datetime | None = None
     may_ask: bool = True
+    error: str | None = None
 
 
 def closed_through(session: Session, now: datetime) -> datetime:
@@ -150,6 +152,17 @@ def is_stale(watched: Watched, session: Session | None, now: datetime) -> bool:
     if closed == session.opens:
         return False
     return (at is None or at < closed) and now - closed > CLOSED_WITHIN
+
+
+def is_beyond_budget(watched: int, budget: int | None) -> bool:
+    """Return whether a quarter hour's close makes more symbols due than a minute has requests.
+
+    Args:
+        watched: how many symbols are watched.
+        budget: requests a minute; None without a limit.
+
+    """
+    return budget is not None and watched > budget
 
 
 def closed_hours(calendar: Calendar, now: datetime) -> str | None:

@@ -34,7 +34,7 @@ BAR = "b"
 UNKNOWN = "?"
 LETTERS: Mapping[str, str] = {
     Reason.NO_TRADE: "n",
-    "halted": "h",
+    Reason.HALTED: "h",
     Reason.NOT_LISTED: "l",
     Reason.PLAN_CUT: "c",
     Reason.REJECTED: "r",

@@ -45,6 +45,9 @@ def test_every_asked_partition_is_reported_with_numbers_that_can_be_plotted(
         "h4_bars.equals_resample": True,
         "m15_bars.fresh": True,
         "m15_bars.splits_explain_prices": True,
+        "m15_bars.within_session": True,
+        "h1_bars.within_session": True,
+        "h4_bars.within_session": True,
     }
 
 

@@ -67,6 +67,9 @@ def test_the_code_location_holds_what_others_rely_on(monkeypatch: pytest.MonkeyP
         ("m15_bars", "complete"),
         ("m15_bars", "fresh"),
         ("m15_bars", "splits_explain_prices"),
+        ("m15_bars", "within_session"),
+        ("h1_bars", "within_session"),
+        ("h4_bars", "within_session"),
         ("h1_bars", "equals_resample"),
         ("h4_bars", "equals_resample"),
     }

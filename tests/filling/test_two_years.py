@@ -62,7 +62,37 @@ def test_halts_and_splits_are_stored_as_traded(
     one.assert_exact(first, last)
     assert len(simulator.requests()) <= 2
     reasons = {row.reason for row in one.coverage(first, last).values()}
-    assert reasons <= {None, Reason.NO_TRADE}
+    assert reasons <= {None, Reason.HALTED}
+
+
+@pytest.mark.parametrize(
+    ("symbol", "reasons", "whole_days"),
+    [
+        ("HALT", {"halted"}, {date(2025, 9, 17), date(2026, 9, 16)}),
+        ("THIN", {"no_trade"}, None),
+        ("AAPL", set(), set()),
+    ],
+)
+def test_a_busy_symbol_is_halted_and_an_illiquid_one_has_no_trade(
+    desk: Callable[..., Desk], symbol: str, reasons: set[str], whole_days: set[date] | None
+) -> None:
+    one = desk(symbol)
+    one.fill()
+    rows = one.coverage()
+    empty = {day for day, row in rows.items() if not row.bars}
+    partly = [row for row in rows.values() if 0 < row.bars < row.expected]
+    found = {rows[day].reason for day in empty} | {
+        r for row in partly for r in row.absences.values()
+    }
+    assert found == reasons
+    if whole_days is not None:
+        assert empty == whole_days
+    if symbol == "HALT":
+        # 10:30 to 12:15 on each second Wednesday of March.
+        assert {row.day: len(row.absences) for row in partly} == {
+            date(2025, 3, 12): 7,
+            date(2026, 3, 11): 7,
+        }
 
 
 def test_sessions_before_a_listing_say_so(desk: Callable[..., Desk]) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ import pytest
 from resources.dagster import TradierResource
 from swiftbolt_assets.assets.filling import Target
 from swiftbolt_assets.assets.today import refresh_today
+from swiftbolt_assets.definitions import tradier_resource
 from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.timeframes import Timeframe
 from swiftbolt_assets.orchestration.instance import open_instance
@@ -232,7 +234,8 @@ def test_a_close_before_the_next_tick_is_awaited_by_the_run(exchange: Exchange) 
     exchange.track("AAPL")
     assert exchange.refresh().success
     exchange.at(15, 14)
-    assert str(exchange.tick()).startswith("nothing is due: 1 symbols, the oldest 6")
+    # From 15:13 and as long as the refresh took.
+    assert re.match(r"nothing is due: 1 symbols, the oldest [56]\d s", str(exchange.tick()))
     exchange.forget_requests()
     exchange.at(15, 14, second=58)
     assert isinstance(exchange.tick(), dg.RunRequest)
@@ -320,7 +323,19 @@ def test_the_budget_is_what_tradiers_headers_name(
     monkeypatch.setenv("TRADIER_REQUESTS_PER_MINUTE", "60")
     exchange.track("AAPL")
     assert exchange.refresh().success
-    assert exchange.sql("select n from rate_limit where name = 'tradier'") == [(37,)]
+    limit = "select n from rate_limit where name = 'tradier'"
+    assert exchange.sql(limit) == [(37,)]
+    # The next process begins with what this one has learned, unless the setting has changed.
+    storage = exchange.storage()
+    for setting, expected in (("60", 37), ("20", 20), ("20", 20)):
+        monkeypatch.setenv("TRADIER_REQUESTS_PER_MINUTE", setting)
+        tradier = tradier_resource(exchange.settings)
+        tradier.open(storage)
+        assert tradier.budget(storage) == expected
+    storage.close()
+    exchange.sql("delete from live_refreshes")
+    assert exchange.refresh().success
+    assert exchange.sql(limit) == [(37,)]
 
 
 def test_the_budget_cuts_a_round_and_the_next_one_goes_on(
@@ -328,7 +343,6 @@ def test_the_budget_cuts_a_round_and_the_next_one_goes_on(
 ) -> None:
     exchange.track("AAA", "BBB", "CCC")
     monkeypatch.setenv("TRADIER_REQUESTS_PER_MINUTE", "2")
-    exchange.sql("select rate_configure('tradier', 2, 60.5)")
     # The simulator names its own limit with the first reply.
     assert exchange.refresh().success
     assert len(exchange.asked("tradier")) == 2

@@ -171,7 +171,12 @@ def answers(draw: st.DrawFn) -> tuple[Session, list[tuple[set[datetime], Evidenc
     for _ in range(ANSWERS_AT_MOST):
         stored = stored | draw(st.sets(st.sampled_from(slots)))
         rejected = draw(st.lists(st.sampled_from(slots), max_size=3))
-        shown = Evidence(*(draw(instants) for _ in range(3)), rejected, draw(st.booleans()))
+        shown = Evidence(
+            *(draw(instants) for _ in range(3)),
+            rejected,
+            draw(st.booleans()),
+            paces=draw(st.dictionaries(st.sampled_from(DAYS), st.floats(1, 1e4), max_size=3)),
+        )
         heard.append((stored, shown))
     return session, heard
 

@@ -88,10 +88,23 @@ def test_A42_a_halt_is_accounted_for(notary: Callable[..., Any]) -> None:
     one.fill("HALT", date(2026, 3, 2), date(2026, 3, 19))
     certificate = one.proof("HALT")["certificate"]
     assert_accounted(one, certificate)
-    # 10:30 to 12:15 on the second Wednesday: the provider's replies do not tell a halt from quiet.
-    assert certificate["absent"] == {"no_trade": 7}
+    # 10:30 to 12:15 on the second Wednesday.
+    assert certificate["absent"] == {"halted": 7}
     (day,) = [day for day in certificate["days"] if day["day"] == "2026-03-11"]
-    assert day["slots"] == "b" * 4 + "n" * 7 + "b" * 15
+    assert day["slots"] == "b" * 4 + "h" * 7 + "b" * 15
+    assert "  absent     7 halted (quarter hours)\n" in one.prove("HALT")
+
+
+def test_A42_a_day_without_any_trade_of_a_busy_symbol_is_a_halt(
+    notary: Callable[..., Any],
+) -> None:
+    one = notary(IN_NOVEMBER)
+    one.fill("HALT", date(2026, 9, 8), LAST)
+    certificate = one.proof("HALT")["certificate"]
+    assert_accounted(one, certificate)
+    assert certificate["absent"] == {"halted": 26}
+    (day,) = [day for day in certificate["days"] if day["day"] == "2026-09-16"]
+    assert day["slots"] == "h" * 26
 
 
 def test_A42_a_listing_inside_the_window_is_accounted_for(notary: Callable[..., Any]) -> None:
@@ -173,7 +186,7 @@ def test_an_invented_bar_and_an_altered_reason_are_named(notary: Callable[..., A
         " where absences <> '{}'"
     )
     # 10:30 in New York.
-    assert "m15 2026-03-11T14:30:00Z: no_trade became not_listed" in one.refusal("HALT")
+    assert "m15 2026-03-11T14:30:00Z: halted became not_listed" in one.refusal("HALT")
     one.rows(
         "insert into ohlc_bars_v2 (symbol_id, timeframe, ts, provider, open, high, low, close,"
         " volume) select symbol_id, timeframe, '2026-03-11T15:00Z', provider, 1, 1, 1, 1, 1"

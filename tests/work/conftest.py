@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from resources.bars import BarStore
+from resources.dagster import PostgresResource
 from resources.postgres import Database, sibling_database
 from resources.sessions_write import SessionsWrite
 from resources.work import WorkQueue
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from dagster._core.definitions.sensor_definition import SensorExecutionData
+
+    from resources.dagster import Storage
 
     Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -229,6 +232,9 @@ class Tower:
 
     def definitions(self) -> dg.Definitions:
         return build_definitions(self.settings)
+
+    def storage(self) -> Storage:
+        return PostgresResource().open()
 
     def tick(self, *, cursor: str | None = None, **changes: Any) -> SensorExecutionData:  # noqa: ANN401
         """Tick the backfill sensor once, under settings that differ by `changes`."""

@@ -129,11 +129,11 @@ def test_a_command_line_that_makes_no_sense_says_where_help_is(
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "example.org"])  # noqa: S104
-def test_a_deployment_listens_no_wider_than_loopback(
+def test_a_deployment_listens_wider_only_with_keys_of_ones_own(
     refuse: Callable[..., str], monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
     monkeypatch.setenv("SWIFTBOLT_HOST", host)
-    assert refuse("deploy").startswith("host: ")
+    assert refuse("deploy").startswith("SWIFTBOLT_ANON_KEY: ")
 
 
 @pytest.mark.parametrize("value", ["me", "0", "{00000000-0000-0000-0000-000000000000}", "0" * 32])

@@ -1,0 +1,113 @@
+"""What `status` says of today's prices: how old each symbol's newest one is, and why it is late.
+
+What belongs here: a section of the report, and its lines. What does not: what counts as late
+(`market/live.py`), refreshing (`live.py`).
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from swiftbolt_assets.cli.phrases import count_of, some_of, span
+from swiftbolt_assets.cli.tables import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from resources.postgres import Database
+    from swiftbolt_assets.market.live import Watched
+    from swiftbolt_assets.settings import Settings
+
+_NAMED, _SHOWN = 10, 5
+
+
+def todays_prices(
+    settings: Settings, database: Database, ticker: str | None, *, least_priority: int
+) -> dict[str, Any]:
+    """Return the report's section.
+
+    Args:
+        settings: of the installation.
+        database: the bars' database.
+        ticker: only this symbol.
+        least_priority: symbols that are wanted less are not refreshed.
+
+    """
+    from resources.live import LiveBook
+    from resources.rate_limit import limiter
+    from swiftbolt_assets.market.live import age, closed_hours, is_beyond_budget, is_stale
+    from swiftbolt_assets.market.sessions import xnys
+
+    now, session = settings.clock.now(), xnys().session(settings.clock.today())
+    watched = LiveBook(database).watched(least_priority=least_priority)
+    with closing(limiter(database.connect, "tradier", settings.tradier_per_minute)) as budget:
+        per_minute = budget.state().per_window or None
+
+    def row(one: Watched) -> dict[str, Any]:
+        return {
+            "symbol": one.symbol,
+            "age_s": round(age(one, session, now).total_seconds(), 1),
+            "late": is_stale(one, session, now),
+            "refreshed_at": one.refreshed_at,
+            "error": one.error,
+        }
+
+    rows = [row(one) for one in watched if ticker in {None, one.symbol}]
+    is_off = settings.tradier_token is None and not settings.simulated
+    return {
+        "off": "TRADIER_TOKEN is unset" if is_off else None,
+        "closed": closed_hours(xnys(), now),
+        "began": session is not None and now >= session.opens,
+        "per_minute": per_minute,
+        "beyond_budget": is_beyond_budget(len(watched), per_minute),
+        "symbols": sorted(rows, key=lambda one: (-one["age_s"], one["symbol"])),
+    }
+
+
+def todays_lines(live: Mapping[str, Any], *, is_running: bool) -> Iterator[str]:
+    """Yield the section for people; nothing where no symbol is watched.
+
+    Args:
+        live: the section.
+        is_running: whether a platform runs, which refreshes.
+
+    """
+    rows = live["symbols"]
+    if not rows:
+        return
+    watched = count_of(len(rows), "symbol")
+    if live["off"]:
+        yield f"today     off: {live['off']}; {watched} without today's bars"
+        return
+    if not live["began"]:
+        yield f"today     {watched}, {live['closed']}"
+        return
+    # Oldest first. One that waits after a failure is late for that reason, told below.
+    late = [row for row in rows if row["late"]]
+    behind = [row for row in late if not row["error"]]
+    rest = [row for row in rows if not row["late"]]
+    parts = [watched]
+    if rest and live["closed"]:
+        parts.append(f"{'all' if not late else len(rest)} up to the close")
+    elif rest:
+        parts.append(f"the oldest price is {span(rest[0]['age_s'])} old")
+    line = ", ".join(parts)
+    if behind:
+        names = some_of([row["symbol"] for row in behind], _NAMED)
+        line += f"; {len(behind)} {_why(live, is_running=is_running)}, "
+        line += f"up to {span(behind[0]['age_s'])} old: {names}"
+    yield f"today     {line}"
+    failed = [row for row in rows if row["error"]]
+    for row in failed[:_SHOWN]:
+        yield f"          {row['symbol']}: {one_line(row['error'])}"
+    if len(failed) > _SHOWN:
+        yield f"          and {len(failed) - _SHOWN} other failures; --json lists all"
+
+
+def _why(live: Mapping[str, Any], *, is_running: bool) -> str:
+    if not is_running:
+        return "late, no platform refreshes them"
+    if live["beyond_budget"]:
+        return f"beyond the budget of {live['per_minute']} a minute"
+    return "late"
