@@ -73,6 +73,9 @@ def test_an_untracked_symbol_shows_bars_at_once_and_grows_to_two_years(
     assert seen["percents"][-1] == 100
     assert len(seen["bars"]) > 3, seen
     desk.wait(lambda: desk.page.is_hidden("#progress"), "the bar goes when all is there", 10)
+    box = desk.page.locator("#chart").bounding_box()
+    desk.page.mouse.move(box["x"] + box["width"] * 0.85, box["y"] + box["height"] / 2)
+    desk.wait(lambda: "Nov 2026" in desk.text("#legend-when"), "it still shows the newest", 10)
     assert desk.page.is_visible("#simulated")
     assert platform.sql("select source::text from user_symbol_tracking") == "chart_view"
 
