@@ -92,7 +92,7 @@ def build_app(settings: Settings, database: Database, keys: ApiKeys, host: str) 
 def _protect(app: FastAPI, settings: Settings, host: str) -> None:
     """Put the layers around the routes; the last one added is the outermost."""
     app.add_middleware(Bounds)
-    app.add_middleware(Measured, meters=app.state.meters)
+    app.add_middleware(Measured, meters=app.state.meters, prefix=PREFIX)
     app.add_middleware(Options, prefix=PREFIX)
     if settings.cors_origins:
         app.add_middleware(

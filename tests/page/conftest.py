@@ -49,12 +49,12 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> 
     return value
 
 
-class Platform:
-    """`swiftbolt up` on a home of its own, without a limit of requests."""
+class Server:
+    """`swiftbolt up`, or `swiftbolt serve` beside it, on ports of its own."""
 
-    def __init__(self, home: Path) -> None:
-        self.home, self.offset = home, _free_offset()
-        self.url = f"http://127.0.0.1:{8000 + self.offset}"
+    def __init__(self, home: Path, command: str) -> None:
+        self.home, self._command, self._offset = home, command, _free_offset()
+        self.url = f"http://127.0.0.1:{8000 + self._offset}"
         self._environment = {
             name: value for name, value in os.environ.items() if not name.startswith(_OURS)
         } | {
@@ -68,7 +68,7 @@ class Platform:
     def start(self) -> None:
         """Start it and wait until it answers."""
         process = subprocess.Popen(
-            (*COMMAND, "up", "--port-offset", str(self.offset)),
+            (*COMMAND, self._command, "--port-offset", str(self._offset)),
             cwd=PROJECT,
             env=self._environment,
             stdin=subprocess.DEVNULL,
@@ -79,7 +79,7 @@ class Platform:
         assert process.poll() is None
 
     def stop(self) -> None:
-        """End it as Ctrl-C does."""
+        """End it as the system does."""
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
             self._process.wait(60)
@@ -150,15 +150,26 @@ class Look:
 
 
 @pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Run one platform for the module."""
-    running = Platform(tmp_path_factory.mktemp("page") / "home")
+    running = Server(tmp_path_factory.mktemp("page") / "home", "up")
     try:
         running.start()
         yield running
     finally:
         running.stop()
         embedded.erase(running.home)
+
+
+@pytest.fixture
+def server(platform: Server) -> Iterator[Server]:
+    """Run the HTTP API once more, to stop it."""
+    running = Server(platform.home, "serve")
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
 
 
 @pytest.fixture(scope="module")
@@ -171,15 +182,15 @@ def browser(browser_path: str) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def new_look(browser: Any, platform: Platform) -> Iterator[Callable[..., Look]]:
+def new_look(browser: Any, platform: Server) -> Iterator[Callable[..., Look]]:
     """Open pages, each with a storage of its own."""
     contexts = []
 
-    def make(**options: Any) -> Look:
+    def make(url: str = platform.url, **options: Any) -> Look:
         contexts.append(
             browser.new_context(**({"viewport": {"width": 1280, "height": 800}} | options))
         )
-        return Look(contexts[-1], platform.url)
+        return Look(contexts[-1], url)
 
     yield make
     for context in contexts:

@@ -73,6 +73,9 @@ def test_an_untracked_symbol_shows_bars_at_once_and_grows_to_two_years(
     assert seen["percents"][-1] == 100
     assert len(seen["bars"]) > 3, seen
     desk.wait(lambda: desk.page.is_hidden("#progress"), "the bar goes when all is there", 10)
+    box = desk.page.locator("#chart").bounding_box()
+    desk.page.mouse.move(box["x"] + box["width"] * 0.85, box["y"] + box["height"] / 2)
+    desk.wait(lambda: "Nov 2026" in desk.text("#legend-when"), "it still shows the newest", 10)
     assert desk.page.is_visible("#simulated")
     assert platform.sql("select source::text from user_symbol_tracking") == "chart_view"
 
@@ -249,18 +252,18 @@ def test_without_the_servers_key_the_page_asks_for_one(
 
 
 def test_a_server_that_stops_is_told_and_found_again(
-    new_look: Callable[..., Any], platform: Any
+    new_look: Callable[..., Any], server: Any
 ) -> None:
-    look = new_look()
+    look = new_look(server.url)
     look.open("#HALT/h1")
     look.wait(lambda: look.text("#link") == "live", "the stream runs")
     look.wait(look.bars, "bars")
     shown = look.bars()
-    platform.stop()
+    server.stop()
     look.page.locator("#offline").wait_for()
     assert "swiftbolt up" in look.text("#offline")
     assert look.bars() == shown
-    platform.start()
-    look.page.click("#offline-retry")
+    server.start()
+    # It tries by itself; "Try now" is for the impatient.
     look.wait(lambda: look.text("#link") == "live", "the stream runs again")
     assert look.page.is_hidden("#offline")

@@ -251,7 +251,8 @@ export class Chart {
 
   #keepingView(before, after, change) {
     const scale = this.#chart.timeScale();
-    const range = before.length ? scale.getVisibleLogicalRange() : null;
+    // Without a bar the library shows places near the first one, whatever it is told.
+    const range = before.some(({ bar }) => bar) ? scale.getVisibleLogicalRange() : null;
     change();
     if (!after.length) return;
     const width = range ? range.to - range.from : scale.width() / FIRST_SPACING;
