@@ -121,6 +121,7 @@ def _budget(settings: Settings, database: Database, name: str) -> dict[str, Any]
     cooling = ProviderHealth(database.connect).cooling(name)
     return {
         "provider": name,
+        "off": _off(settings, name),
         # Tradier's replies name theirs.
         "per_minute": state.per_window if state and name == "tradier" else wanted,
         "free": state.free if state else None,
@@ -129,6 +130,16 @@ def _budget(settings: Settings, database: Database, name: str) -> dict[str, Any]
         "cooling_down": str(cooling.error()) if cooling else None,
         "cooling_down_s": round(cooling.seconds, 1) if cooling else 0.0,
     }
+
+
+def _off(settings: Settings, name: str) -> str | None:
+    """Return why a provider is not asked at all, None when it is."""
+    keys = {
+        "polygon": ("POLYGON_API_KEY", settings.polygon_key),
+        "tradier": ("TRADIER_TOKEN", settings.tradier_token),
+    }
+    variable, key = keys[name]
+    return None if key is not None or settings.simulated else f"{variable} is unset"
 
 
 def _print(report: dict[str, Any], ticker: str | None) -> None:
@@ -232,6 +243,8 @@ def _slice(job: dict[str, Any]) -> str:
 
 
 def _budget_line(budget: dict[str, Any]) -> str:
+    if budget["off"]:
+        return f"off: {budget['off']}"
     if not budget["per_minute"]:
         return "no limit on requests"
     line = f"{budget['free']} of {budget['per_minute']} requests free this minute"
