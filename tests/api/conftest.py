@@ -164,8 +164,9 @@ class Api:
         self.sql(
             "insert into ohlc_bars_v2 (symbol_id, timeframe, ts, provider, is_intraday, open, high,"
             " low, close, volume, data_status)"
-            " select s.id, %s::timeframe, ts, 'tradier', true, 110, 112, 109, 111, 7, 'live' from symbols s cross join generate_series(%s::timestamptz,"
-            " %s, %s) ts where s.ticker = %s",
+            " select s.id, %s::timeframe, ts, 'tradier', true, 110, 112, 109, 111, 7, 'live'"
+            " from symbols s cross join generate_series(%s::timestamptz, %s, %s) ts"
+            " where s.ticker = %s",
             timeframe,
             session.opens,
             session.slot_starts()[slots - 1],

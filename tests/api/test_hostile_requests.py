@@ -66,8 +66,10 @@ BODIES = {
     "instants as numbers": b'{"symbol": "AAPL", "start": -1e300, "end": 1e300}',
     "more instants as numbers": b'{"symbol": "AAPL", "start": 0, "end": 253402300799}',
 }
-TYPES = ("application/json", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data",
-         "application/json; charset=utf-16", "", "a/b/c", "image/png")  # fmt: skip
+TYPES = (
+    "application/json", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data",
+    "application/json; charset=utf-16", "", "a/b/c", "image/png",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -129,9 +131,14 @@ _values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_texts, inner, max_size=3),
     max_leaves=6,
 )
+_FIELDS = (
+    "symbol", "symbols", "source", "timeframe", "timeframes", "window_days", "priority", "days",
+    "start", "end", "from", "to", "action", "watchlistId", "job_run_id", "includeForecast",
+    "forecastDays", "adjusted",
+)  # fmt: skip
 _requests = st.fixed_dictionaries(
     {},
-    optional=dict.fromkeys(("symbol", "symbols", "source", "timeframe", "timeframes", "window_days", "priority", "days", "start", "end", "from", "to", "action", "watchlistId", "job_run_id", "includeForecast", "forecastDays", "adjusted"), _values),
+    optional=dict.fromkeys(_FIELDS, _values),
 )  # fmt: skip
 
 

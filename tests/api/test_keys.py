@@ -1,7 +1,5 @@
 """The API's keys: made once on loopback, demanded everywhere else."""
 
-
-
 from __future__ import annotations
 
 import base64
