@@ -74,6 +74,7 @@ def test_dagster_materializes_a_partition_of_a_tracked_symbol(exported: Any) -> 
         f"{DAGSTER} asset materialize -m swiftbolt_assets.definitions"
         " --select 'm15_bars,h1_bars,h4_bars' --partition '2026-11-18|AAPL'\n"
         f"{DAGSTER} definitions validate -w workspace.yaml",
+        timeout=240,
     )
     assert done.code == 0, done.err[-3000:]
     report = exported.run(
