@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 
 from swiftbolt_assets.api.replies import Json
@@ -150,6 +151,8 @@ class Bounds:
         except TimeoutError:
             await Json({"error": "body: it did not arrive in time"}, 408)(scope, receive, send)
             return
+        except ClientDisconnect:
+            return  # half a request is none
         if body is None:
             error = f"body: it exceeds {MOST_BODY} bytes"
             await Json({"error": error}, 413, {"Connection": "close"})(scope, receive, send)
@@ -214,13 +217,20 @@ class Measured:
 
 
 async def _whole_body(scope: Scope, receive: Receive) -> bytes | None:
-    """Return the body, None when it is too large; a caller that leaves leaves a short one."""
+    """Return the body, None when it is too large.
+
+    Raises:
+        ClientDisconnect: the caller left before its end.
+
+    """
     length = dict(scope["headers"]).get(b"content-length", b"0")
     if length.isdigit() and int(length) > MOST_BODY:
         return None
     body = bytearray()
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
         body += message.get("body", b"")
         if len(body) > MOST_BODY:
             return None
