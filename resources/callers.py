@@ -45,13 +45,11 @@ class Caller:
     Attributes:
         role: the database role of the transaction.
         user_id: whose rows are the caller's own.
-        is_person: whether a token of their own says who it is; the app's key does not.
 
     """
 
     role: str
     user_id: UUID
-    is_person: bool = False
 
     @property
     def is_service(self) -> bool:

@@ -12,10 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from uuid import UUID
 
     from resources.callers import Connection
 
@@ -60,12 +60,6 @@ class ChartPage:
 
     rows: Sequence[tuple[Any, ...]]
     older_before: datetime | None
-
-
-def known_symbol(connection: Connection, ticker: str) -> UUID | None:
-    """Return the id of a canonical ticker, None when it is unknown."""
-    row = connection.execute("select id from symbols where ticker = %s", (ticker,)).fetchone()
-    return UUID(str(row[0])) if row else None
 
 
 def chart_page(connection: Connection, wanted: ChartRange) -> ChartPage:

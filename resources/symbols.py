@@ -14,6 +14,7 @@ from swiftbolt_assets.market.lanes import PEOPLE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from resources.callers import Connection
     from resources.postgres import Database
 
 
@@ -35,7 +36,12 @@ def ensure_symbols(database: Database, tickers: Sequence[str]) -> dict[str, UUID
 def find_symbol(database: Database, ticker: str) -> UUID | None:
     """Return the id of a canonical ticker, or None."""
     with database.transaction() as connection:
-        row = connection.execute("select id from symbols where ticker = %s", (ticker,)).fetchone()
+        return known_symbol(connection, ticker)
+
+
+def known_symbol(connection: Connection, ticker: str) -> UUID | None:
+    """Return the id of a canonical ticker within a transaction, or None."""
+    row = connection.execute("select id from symbols where ticker = %s", (ticker,)).fetchone()
     return UUID(str(row[0])) if row else None
 
 

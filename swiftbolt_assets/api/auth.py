@@ -69,7 +69,7 @@ class Gate:
             return Caller(SERVICE, self._anon_user)
         if _equal(shown, self._keys.anon):
             return Caller(AUTHENTICATED, self._anon_user)
-        return Caller(AUTHENTICATED, self._person(shown), is_person=True)
+        return Caller(AUTHENTICATED, self._person(shown))
 
     def _person(self, token: str) -> UUID:
         if len(token) > _LONGEST_TOKEN:

@@ -15,6 +15,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from resources import chart
+from resources.symbols import known_symbol
 from swiftbolt_assets.api.arrow import ARROW, arrow_reply
 from swiftbolt_assets.api.auth import AnyCaller
 from swiftbolt_assets.api.fields import DAYS, INSTANT, required_symbol, required_timeframe
@@ -81,7 +82,7 @@ def chart_data(asked: ChartRequest, request: Request, caller: AnyCaller) -> Resp
     symbol, timeframe = required_symbol(asked.symbol), required_timeframe(asked.timeframe)
     start, end = chart_range(asked, timeframe, state.settings.clock)
     with state.pool.transaction(caller) as connection:
-        symbol_id = chart.known_symbol(connection, symbol)
+        symbol_id = known_symbol(connection, symbol)
         if symbol_id is None:
             raise HttpError(404, f"Symbol {symbol} not found")
         wanted = chart.ChartRange(symbol_id, timeframe, start, end, asked.adjusted)
@@ -129,7 +130,7 @@ def flat_chart(
     asked = ChartRequest(symbol=ticker, timeframe=token, days=days, includeForecast=False)
     start, end = chart_range(asked, token, state.settings.clock)
     with state.pool.transaction(caller) as connection:
-        symbol_id = chart.known_symbol(connection, ticker)
+        symbol_id = known_symbol(connection, ticker)
         if symbol_id is None:
             raise HttpError(404, f"Symbol {ticker} not found")
         page = chart.chart_page(connection, chart.ChartRange(symbol_id, token, start, end))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import click
 
+from swiftbolt_assets.api.keys import LOOPBACK_HOSTS
 from swiftbolt_assets.cli.arguments import parse_port_offset
 from swiftbolt_assets.errors import UsageError
 from swiftbolt_assets.orchestration.simulator_plan import simulator_config
@@ -23,7 +24,7 @@ def run_simulate(*, host: str | None, port_offset: str, free: bool) -> None:
     """
     settings = read_settings()
     address = host or LOOPBACK
-    if address not in {LOOPBACK, "localhost", "::1"}:
+    if address not in LOOPBACK_HOSTS:
         raise UsageError(f"host: the simulator serves on loopback only; leave it at {LOOPBACK}")
     port = DEFAULT_PORT + parse_port_offset(port_offset)
     if free:

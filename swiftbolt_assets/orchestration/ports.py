@@ -74,20 +74,24 @@ def require_free_ports(settings: Settings, offset: int) -> None:
 
 def http_address(host: str, port: int) -> str:
     """Return a URL without path; a wildcard host is reached on loopback."""
-    where = {"0.0.0.0": LOOPBACK, "::": "[::1]"}.get(host, host)  # noqa: S104 - compared, not bound
-    where = f"[{where}]" if ":" in where and not where.startswith("[") else where
-    return f"http://{where}:{port}"
+    where = _reached_at(host)
+    return f"http://[{where}]:{port}" if ":" in where else f"http://{where}:{port}"
 
 
 def listens(host: str, port: int) -> bool:
     """Return whether somebody listens on a port; a wildcard host is asked on loopback."""
-    where = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+    where = _reached_at(host)
     with socket.socket(socket.AF_INET6 if ":" in where else socket.AF_INET) as probe:
         probe.settimeout(_ANSWER_S)
         try:
             return probe.connect_ex((where, port)) == 0
         except OSError:
             return False
+
+
+def _reached_at(host: str) -> str:
+    """Return the address at which this machine reaches what listens on a host."""
+    return {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
 
 
 def _is_free(port: int) -> bool:
