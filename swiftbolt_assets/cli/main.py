@@ -50,7 +50,7 @@ def demo(
 @click.option("--host", default=None, help="What the servers listen on.")
 @click.option("--port-offset", default="0", metavar="N", help="Added to every port.")
 def up(*, host: str | None, port_offset: str) -> None:
-    """Run the platform until Ctrl-C: database, Dagster, HTTP API and chart."""
+    """Run the platform until Ctrl-C: database, Dagster, API, chart."""
     from swiftbolt_assets.cli.platform import run_up
 
     run_up(host=host, port_offset=port_offset)
