@@ -141,7 +141,7 @@ def hindrance(ahead: jobs.Outlook) -> str | None:
     if not ahead.is_enabled:
         return "an operator has switched it off; swiftbolt jobs set SYMBOL --enabled"
     if ahead.trouble is None and (ahead.tick_age_s is None or ahead.tick_age_s > TICK_OLD_S):
-        return "the platform is stopped; start it with swiftbolt up"
+        return "the platform does not tick yet; unless it is starting, run swiftbolt up"
     return ahead.trouble
 
 
