@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -27,6 +28,7 @@ from swiftbolt_assets.api import (
     work,
 )
 from swiftbolt_assets.api.auth import Gate
+from swiftbolt_assets.api.description import EVERYWHERE, describe, problems
 from swiftbolt_assets.api.keys import LOOPBACK_HOSTS
 from swiftbolt_assets.api.protection import (
     Bounds,
@@ -81,10 +83,13 @@ def build_app(settings: Settings, database: Database, keys: ApiKeys, host: str) 
     app.state.gate = Gate(keys, settings.anon_user, public_keys)
     app.state.meters = vitals.Meters()
     for module in (coverage, interest, charts, symbols, quotes, work, news):
-        app.include_router(module.router, prefix=PREFIX, tags=["functions"])
+        app.include_router(
+            module.router, prefix=PREFIX, tags=["functions"], responses=problems(*EVERYWHERE)
+        )
     app.include_router(vitals.router)
     app.include_router(pages.router)
     install_handlers(app)
+    app.openapi = partial(describe, app, PREFIX)  # type: ignore[method-assign]
     _protect(app, settings, host)
     return app
 

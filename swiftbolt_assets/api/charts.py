@@ -18,8 +18,10 @@ from resources import chart
 from resources.symbols import known_symbol
 from swiftbolt_assets.api.arrow import ARROW, arrow_reply
 from swiftbolt_assets.api.auth import AnyCaller
+from swiftbolt_assets.api.description import answers, problems
 from swiftbolt_assets.api.fields import DAYS, INSTANT, required_symbol, required_timeframe
 from swiftbolt_assets.api.replies import HttpError, Json, encode, iso
+from swiftbolt_assets.api.shapes import Chart, FlatChart
 from swiftbolt_assets.api.state import state_of
 from swiftbolt_assets.clock import NEW_YORK, midnight
 from swiftbolt_assets.market.live import closed_hours
@@ -36,6 +38,10 @@ _STALE_H, _RECENT_H, _ENOUGH_BARS = 24, 4, 250
 _LAYERS = ("historical", "intraday", "forecast")
 #: Minutes until a timeframe's newest bar is old (contract of `chart`).
 _SLA_MINUTES = {"m15": 30, "h1": 120, "h4": 480, "d1": 1_440, "w1": 10_080}
+
+
+_CHART = answers(Chart) | problems(404)
+_CHART[200]["content"] = {ARROW: {"schema": {"type": "string", "format": "binary"}}}
 
 
 class ChartRequest(BaseModel):
@@ -73,7 +79,11 @@ class Bar(msgspec.Struct):
     lower_band: float | None
 
 
-@router.post("/chart-data-v2", summary="Bars of a symbol in layers: history, today, forecast")
+@router.post(
+    "/chart-data-v2",
+    summary="Bars of a symbol in layers: history, today, forecast",
+    responses=_CHART,
+)
 def chart_data(asked: ChartRequest, request: Request, caller: AnyCaller) -> Response:
     """Return bars; `Accept: application/vnd.apache.arrow.stream` returns them as Arrow."""
     if not asked.symbol:
@@ -114,7 +124,7 @@ def chart_data(asked: ChartRequest, request: Request, caller: AnyCaller) -> Resp
     return Json(body)
 
 
-@router.get("/chart", summary="The older flat chart")
+@router.get("/chart", summary="The older flat chart", responses=answers(FlatChart) | problems(404))
 def flat_chart(
     request: Request,
     caller: AnyCaller,

@@ -18,8 +18,10 @@ from resources.chart import AGGREGATED
 from resources.sessions_missing import chart_splits, session_gaps
 from resources.wanted import in_turn
 from swiftbolt_assets.api.auth import AnyCaller
+from swiftbolt_assets.api.description import answers
 from swiftbolt_assets.api.fields import DAYS, required_symbol, required_timeframe
 from swiftbolt_assets.api.replies import HttpError, Json, iso
+from swiftbolt_assets.api.shapes import Covered, Ensured
 from swiftbolt_assets.api.state import state_of
 from swiftbolt_assets.market.plan import Pace, seconds_to_done
 
@@ -46,7 +48,11 @@ class CoverageRequest(BaseModel):
     priority: Annotated[int, Field(ge=0, le=_MOST_PRIORITY)] = 150
 
 
-@router.post("/ensure-coverage", summary="Have a symbol complete, and see how far it is")
+@router.post(
+    "/ensure-coverage",
+    summary="Have a symbol complete, and see how far it is",
+    responses=answers(Ensured),
+)
 def ensure_coverage(asked: CoverageRequest, request: Request, caller: AnyCaller) -> Response:
     """Plan what is missing and answer at once, with the whole plan counted."""
     if not asked.symbol or not asked.timeframe:
@@ -64,7 +70,7 @@ def ensure_coverage(asked: CoverageRequest, request: Request, caller: AnyCaller)
     return Json(body | prospects(state.pool, state.settings, body))
 
 
-@router.get("/coverage", summary="What a symbol lacks, and why")
+@router.get("/coverage", summary="What a symbol lacks, and why", responses=answers(Covered))
 def coverage(
     request: Request,
     caller: AnyCaller,

@@ -17,8 +17,10 @@ from resources import watchlists
 from resources.tracking import record_interest, source_priority
 from resources.wanted import in_turn
 from swiftbolt_assets.api.auth import AnyCaller
+from swiftbolt_assets.api.description import answers, problems
 from swiftbolt_assets.api.fields import required_symbol, required_timeframe
 from swiftbolt_assets.api.replies import HttpError, Json, iso
+from swiftbolt_assets.api.shapes import Synced, Watchlist
 from swiftbolt_assets.api.state import state_of
 from swiftbolt_assets.errors import UsageError
 from swiftbolt_assets.market.timeframes import Timeframe
@@ -55,7 +57,11 @@ class WatchlistRequest(BaseModel):
     watchlistId: UUID | None = None  # noqa: N815 - the contract's name
 
 
-@router.post("/sync-user-symbols", summary="Tell what is looked at; it is filled by priority")
+@router.post(
+    "/sync-user-symbols",
+    summary="Tell what is looked at; it is filled by priority",
+    responses=answers(Synced) | problems(403, 404),
+)
 def sync_user_symbols(asked: SyncRequest, request: Request, caller: AnyCaller) -> Response:
     """Record interest; a repeat is cheap and changes nothing but its time."""
     if not asked.symbols:
@@ -91,7 +97,11 @@ def sync_user_symbols(asked: SyncRequest, request: Request, caller: AnyCaller) -
     )
 
 
-@router.post("/watchlist-sync", summary="Change a watchlist, or list it")
+@router.post(
+    "/watchlist-sync",
+    summary="Change a watchlist, or list it",
+    responses=answers(Watchlist) | problems(403, 404),
+)
 def watchlist_sync(asked: WatchlistRequest, request: Request, caller: AnyCaller) -> Response:
     """Change the caller's watchlist, and return what is on it."""
     if asked.action not in _ACTIONS:

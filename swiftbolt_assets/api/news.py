@@ -208,7 +208,8 @@ class Newsroom:
 @router.get(
     "/events",
     summary="Progress and new bars of a symbol, as server-sent events",
-    responses={200: {"content": {"text/event-stream": {}}}},
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
 )
 async def events(
     request: Request,

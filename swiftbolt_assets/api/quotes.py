@@ -22,8 +22,10 @@ from resources.provider_health import ProviderHealth
 from resources.rate_limit import limiter
 from resources.tradier_quotes import TradierQuotes
 from swiftbolt_assets.api.auth import AnyCaller
+from swiftbolt_assets.api.description import answers
 from swiftbolt_assets.api.fields import required_symbol
 from swiftbolt_assets.api.replies import HttpError, Json, iso
+from swiftbolt_assets.api.shapes import Quoted
 from swiftbolt_assets.api.state import state_of
 from swiftbolt_assets.clock import NEW_YORK
 from swiftbolt_assets.errors import ProviderError
@@ -116,7 +118,7 @@ class QuoteDesk:
         self._known |= {quote.symbol: (now, quote) for quote in quotes}
 
 
-@router.get("/quotes", summary="Prices now")
+@router.get("/quotes", summary="Prices now", responses=answers(Quoted))
 def quotes(request: Request, caller: AnyCaller, symbols: Annotated[str, Query()] = "") -> Response:
     """Return one quote a symbol, in the order asked for; unknown symbols are left out."""
     texts = [text for text in symbols.split(",") if text.strip()]

@@ -10,8 +10,10 @@ from fastapi import APIRouter, Query, Request, Response
 
 from resources.search import search_symbols
 from swiftbolt_assets.api.auth import AnyCaller
+from swiftbolt_assets.api.description import answers
 from swiftbolt_assets.api.fields import printable, required_symbol
 from swiftbolt_assets.api.replies import HttpError, Json
+from swiftbolt_assets.api.shapes import FoundSymbol
 from swiftbolt_assets.api.state import state_of
 from swiftbolt_assets.errors import UsageError
 
@@ -19,7 +21,11 @@ router = APIRouter()
 _LONGEST, _MOST = 50, 20
 
 
-@router.get("/symbols-search", summary="Find symbols by ticker or name")
+@router.get(
+    "/symbols-search",
+    summary="Find symbols by ticker or name",
+    responses=answers(list[FoundSymbol]),
+)
 def symbols_search(
     request: Request, caller: AnyCaller, q: Annotated[str, Query()] = ""
 ) -> Response:

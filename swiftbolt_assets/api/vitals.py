@@ -19,7 +19,9 @@ from starlette.responses import Response
 from resources import vitals
 from swiftbolt_assets.api.auth import require_service
 from swiftbolt_assets.api.coverage import TICK_OLD_S
+from swiftbolt_assets.api.description import answers, problems
 from swiftbolt_assets.api.replies import Json
+from swiftbolt_assets.api.shapes import Health
 from swiftbolt_assets.api.state import is_from_here, state_of
 from swiftbolt_assets.errors import StorageError
 
@@ -30,6 +32,12 @@ if TYPE_CHECKING:
 
 router = APIRouter()
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
+
+
+_METRICS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Figures"},
+    **problems(401, 403, 503),
+}
 
 
 class Meters:
@@ -52,7 +60,12 @@ class Meters:
         )
 
 
-@router.get("/health", tags=["operation"], summary="Whether all parts work")
+@router.get(
+    "/health",
+    tags=["operation"],
+    summary="Whether all parts work",
+    responses=answers(Health) | {503: {"model": Health, "description": "The database is down"}},
+)
 def health(request: Request) -> Response:
     """Return 200 while the API can answer, 503 when the database cannot."""
     state = state_of(request)
@@ -80,7 +93,13 @@ def health(request: Request) -> Response:
     )
 
 
-@router.get("/metrics", tags=["operation"], summary="Figures for Prometheus")
+@router.get(
+    "/metrics",
+    tags=["operation"],
+    summary="Figures for Prometheus",
+    response_class=Response,
+    responses=_METRICS,
+)
 def metrics(request: Request) -> Response:
     """Return the figures; the service key opens them for whoever is not on this machine."""
     state = state_of(request)

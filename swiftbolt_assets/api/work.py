@@ -21,8 +21,10 @@ from resources import ticking
 from resources.wanted import in_turn
 from resources.work import WorkQueue
 from swiftbolt_assets.api.auth import Operator
+from swiftbolt_assets.api.description import answers, problems
 from swiftbolt_assets.api.fields import INSTANT, required_symbol, required_timeframe
 from swiftbolt_assets.api.replies import HttpError, Json, iso
+from swiftbolt_assets.api.shapes import FetchedSlice, QueueState, Ticked
 from swiftbolt_assets.api.state import ApiState, state_of
 from swiftbolt_assets.market.lanes import PEOPLE
 
@@ -64,11 +66,10 @@ class _Slice:
     end: datetime
 
 
-@router.api_route(
+@router.post(
     "/orchestrator",
-    methods=["GET", "POST"],
     summary="Tick, status, or retry_failed",
-    operation_id="orchestrator",
+    responses=answers(Ticked, QueueState) | problems(403),
 )
 async def orchestrator(
     request: Request,
@@ -76,20 +77,27 @@ async def orchestrator(
     action: Annotated[str | None, Query()] = None,
     body: Annotated[ActionBody | None, Body()] = None,
 ) -> Response:
-    """Do what is asked; a tick when nothing is."""
-    state = state_of(request)
-    chosen = action or (body.action if body else None) or "tick"
-    if chosen == "tick":
-        return Json(await _tick(state))
-    if chosen == "status":
-        return Json(await run_in_threadpool(_report, state))
-    if chosen == "retry_failed":
-        count = await run_in_threadpool(_retry, state)
-        return Json({"message": f"Retried {count} failed jobs"})
-    raise HttpError(400, "Invalid action", {"actions": ["tick", "status", "retry_failed"]})
+    """Do what the query or the body asks; a tick when neither asks."""
+    return await _act(state_of(request), action or (body.action if body else None))
 
 
-@router.post("/fetch-bars", summary="Have one slice fetched next, and wait for it a little")
+@router.get(
+    "/orchestrator",
+    summary="The same by a link",
+    responses=answers(Ticked, QueueState) | problems(403),
+)
+async def orchestrator_by_link(
+    request: Request, _operator: Operator, action: Annotated[str | None, Query()] = None
+) -> Response:
+    """Do what the query asks; a tick when it does not ask."""
+    return await _act(state_of(request), action)
+
+
+@router.post(
+    "/fetch-bars",
+    summary="Have one slice fetched next, and wait for it a little",
+    responses=answers(FetchedSlice) | problems(403, 404, 409, 429),
+)
 async def fetch_bars(asked: FetchRequest, request: Request, _operator: Operator) -> Response:
     """Return what the slice came to, or 429 when its turn has not come within 12 s."""
     wanted = _slice(asked)
@@ -112,6 +120,17 @@ async def fetch_bars(asked: FetchRequest, request: Request, _operator: Operator)
                 retry_after=seconds,
             )
         await asyncio.sleep(_POLL_S)
+
+
+async def _act(state: ApiState, action: str | None) -> Response:
+    if action in {None, "", "tick"}:
+        return Json(await _tick(state))
+    if action == "status":
+        return Json(await run_in_threadpool(_report, state))
+    if action == "retry_failed":
+        count = await run_in_threadpool(_retry, state)
+        return Json({"message": f"Retried {count} failed jobs"})
+    raise HttpError(400, "Invalid action", {"actions": ["tick", "status", "retry_failed"]})
 
 
 async def _tick(state: ApiState) -> dict[str, Any]:

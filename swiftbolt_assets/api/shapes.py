@@ -1,0 +1,329 @@
+"""What replies hold, for the API's description: programs are written against it.
+
+The routes answer with plain values (`replies.py`); a test holds both together.
+What belongs here: the shapes of the replies of functions. What does not: of requests, which stand
+at their routes.
+"""
+
+# ruff: noqa: N815 - the contract's names
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel
+
+_Timeframe = Literal["m15", "h1", "h4", "d1", "w1"]
+
+
+class Problem(BaseModel):
+    """What any other answer than a 200 holds: one line, and sometimes more."""
+
+    error: str
+    retry_after: int | None = None
+
+
+class CoverageStatus(BaseModel):
+    """What is stored of a timeframe."""
+
+    from_ts: datetime | None
+    to_ts: datetime | None
+    last_success_at: datetime | None
+    gaps_found: int
+
+
+class BackfillProgress(BaseModel):
+    """How far a definition is; slices are requests."""
+
+    total_slices: int
+    completed_slices: int
+    running_slices: int
+    queued_slices: int
+    failed_slices: int
+    progress_percent: int
+    bars_written: int
+
+
+class Ensured(BaseModel):
+    """How complete a symbol's timeframe is."""
+
+    job_def_id: UUID
+    symbol: str
+    timeframe: _Timeframe
+    status: Literal["gaps_detected", "coverage_complete"]
+    coverage_status: CoverageStatus
+    backfill_progress: BackfillProgress | None = None
+    aggregated_from: Literal["m15"] | None
+    eta_seconds: float | None
+    message: str | None
+
+
+class SessionGap(BaseModel):
+    """A session that is not simply full; absences: start of a quarter hour -> reason."""
+
+    day: date
+    opens: datetime
+    closes: datetime
+    state: Literal["final", "open", "provisional", "not_fetched"]
+    reason: str | None
+    bars: int
+    expected: int
+    absences: dict[str, str]
+
+
+class Window(BaseModel):
+    """New York dates, both included."""
+
+    first_day: date
+    last_day: date
+
+
+class OpenWork(BaseModel):
+    """A slice that is not done."""
+
+    first_day: date
+    last_day: date
+    state: Literal["queued", "running", "retrying", "failed"]
+    attempt: int
+    error_message: str | None
+
+
+class Split(BaseModel):
+    """So many old shares became so many new ones."""
+
+    execution_date: date
+    split_from: float
+    split_to: float
+
+
+class Covered(BaseModel):
+    """What a symbol lacks, and why."""
+
+    symbol: str
+    data_source: Literal["simulated", "real"]
+    today: date
+    window: Window
+    sessions: list[SessionGap]
+    work: list[OpenWork]
+    splits: list[Split]
+
+
+class Synced(BaseModel):
+    """What was recorded."""
+
+    success: bool
+    symbols_tracked: int
+    symbols_requested: int
+    timeframes: int
+    jobs_updated: int
+    priority: int
+    source: str
+
+
+class WatchlistItem(BaseModel):
+    """A symbol on a watchlist."""
+
+    symbol: str
+    addedAt: datetime
+    jobStatus: dict[str, str]
+    lastPrice: float | None
+    avgDailyVolumeAll: float | None
+    avgDailyVolume10d: float | None
+    avgLastPriceAll: float | None
+    avgLastPrice10d: float | None
+
+
+class Watchlist(BaseModel):
+    """A watchlist after what was asked for."""
+
+    success: bool
+    message: str | None
+    symbol: str | None
+    watchlistId: UUID
+    items: list[WatchlistItem]
+    jobStatus: list[dict[str, Any]]
+
+
+class FoundSymbol(BaseModel):
+    """A symbol that fits; an unknown one may be opened, too."""
+
+    id: UUID
+    ticker: str
+    asset_type: str
+    description: str | None
+    known: bool
+
+
+class ChartBar(BaseModel):
+    """One bar, named by its start."""
+
+    ts: datetime
+    open: float | None
+    high: float | None
+    low: float | None
+    close: float
+    volume: float | None
+    provider: str
+    is_intraday: bool
+    is_forecast: bool
+    data_status: str | None
+    confidence_score: float | None
+    upper_band: float | None
+    lower_band: float | None
+
+
+class Layer(BaseModel):
+    """Bars of history, of today, or foreseen ones; ascending."""
+
+    count: int
+    provider: str
+    data: list[ChartBar]
+    oldestBar: datetime | None
+    newestBar: datetime | None
+
+
+class Layers(BaseModel):
+    """No start is in two of them."""
+
+    historical: Layer
+    intraday: Layer
+    forecast: Layer
+
+
+class ChartMetadata(BaseModel):
+    """What was asked for; `older_before` where older bars were left out."""
+
+    total_bars: int
+    start_date: datetime
+    end_date: datetime
+    requested_days: int
+    forecast_days: int
+    forecast_steps: int
+    adjusted: bool
+    aggregated_from: Literal["m15"] | None
+    older_before: datetime | None
+
+
+class Quality(BaseModel):
+    """How old and how deep the shown bars are."""
+
+    dataAgeHours: int | None
+    isStale: bool
+    hasRecentData: bool
+    historicalDepthDays: int
+    sufficientForML: bool
+    barCount: int
+
+
+class Chart(BaseModel):
+    """Bars of a symbol in layers."""
+
+    symbol: str
+    timeframe: _Timeframe
+    layers: Layers
+    metadata: ChartMetadata
+    dataQuality: Quality
+    mlSummary: None
+    indicators: None
+    superTrendAI: None
+
+
+class FlatBar(BaseModel):
+    """One bar of the older chart."""
+
+    ts: datetime
+    open: float | None
+    high: float | None
+    low: float | None
+    close: float
+    volume: float | None
+
+
+class FlatChart(BaseModel):
+    """Bars of history and today as one list."""
+
+    symbol: str
+    assetType: str
+    timeframe: _Timeframe
+    bars: list[FlatBar]
+    meta: dict[str, Any]
+    freshness: dict[str, Any]
+
+
+class ShownQuote(BaseModel):
+    """A price now; 0 where a number is not known."""
+
+    symbol: str
+    last: float
+    bid: float
+    ask: float
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    change: float
+    change_percentage: float
+    average_volume: float
+    week_52_high: float
+    week_52_low: float
+    last_trade_time: str
+    source: Literal["tradier", "stored_bars"]
+
+
+class Quoted(BaseModel):
+    """Prices now, in the order asked for."""
+
+    success: bool
+    market_state: Literal["open", "premarket", "postmarket", "closed"]
+    market_description: str
+    timestamp: datetime
+    count: int
+    quotes: list[ShownQuote]
+
+
+class TickResults(BaseModel):
+    """What a tick did."""
+
+    scanned: int
+    slices_created: int
+    jobs_dispatched: int
+    errors: list[str]
+
+
+class Ticked(BaseModel):
+    """A tick's or a retry's answer; the duration is in milliseconds."""
+
+    message: str
+    duration: int | None = None
+    results: TickResults | None = None
+
+
+class QueueState(BaseModel):
+    """The queue: true totals, short lists."""
+
+    queued: int
+    running: int
+    queued_jobs: list[dict[str, Any]]
+    running_jobs: list[dict[str, Any]]
+    recent_jobs: list[dict[str, Any]]
+
+
+class FetchedSlice(BaseModel):
+    """What a slice came to (`from` and `to` are the request's)."""
+
+    job_run_id: UUID
+    rows_written: int
+    provider: str | None
+    duration_ms: int
+
+
+class Health(BaseModel):
+    """How the parts are."""
+
+    status: Literal["ok", "degraded", "down"]
+    data_source: Literal["simulated", "real"] | None = None
+    market_now: datetime | None = None
+    parts: dict[str, dict[str, Any]]
