@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 
 from resources import jobs
 from resources.chart import AGGREGATED
+from resources.queue_depth import QueueDepth
 from resources.sessions_missing import chart_splits, session_gaps
 from resources.wanted import in_turn
 from swiftbolt_assets.api.auth import AnyCaller
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from resources.callers import CallerPool, Connection
-    from swiftbolt_assets.settings import Settings
 
 router = APIRouter()
 #: A tick comes every few seconds; its sensor may be busy for a while.
@@ -63,7 +63,7 @@ def ensure_coverage(asked: CoverageRequest, request: Request, caller: AnyCaller)
         return job, described(connection, job, symbol, timeframe)
 
     _, body = in_turn(state.pool.acting_for(caller), ensure)
-    return Json(body | prospects(state.pool, state.settings, body))
+    return Json(body | state.prospects.of(body))
 
 
 @router.get("/coverage", summary="What a symbol lacks, and why")
@@ -123,33 +123,48 @@ def described(connection: Connection, job: UUID, symbol: str, timeframe: str) ->
     return body
 
 
-def prospects(pool: CallerPool, settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
-    """Return when it will be complete, in seconds, and what stands in the way."""
-    if body["status"] == COMPLETE:
-        return {"eta_seconds": 0.0, "message": None}
-    with pool.transaction() as connection:
-        ahead = jobs.outlook(connection, body["symbol"])
-    return {"eta_seconds": eta(ahead, settings.polygon_per_minute), "message": hindrance(ahead)}
+class Prospects:
+    """Tells when a symbol will be complete, and what stands in the way.
+
+    Args:
+        pool: asks the database, as the owner.
+        per_minute: the provider's budget; 0 without a limit.
+
+    """
+
+    def __init__(self, pool: CallerPool, per_minute: int) -> None:
+        self._pool = pool
+        self._per_minute = per_minute
+        self._depth = QueueDepth()
+
+    def of(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the fields that go with an answer about a symbol's coverage; seconds."""
+        if body["status"] == COMPLETE:
+            return {"eta_seconds": 0.0, "message": None}
+        with self._pool.transaction() as connection:
+            outlook = jobs.outlook(connection, body["symbol"])
+            waiting = 0
+            if outlook.priority is not None:
+                waiting = self._depth.ahead(connection, outlook.priority)
+        return {"eta_seconds": eta(outlook, waiting, self._per_minute), "message": outlook.trouble}
 
 
-def hindrance(ahead: jobs.Outlook) -> str | None:
-    """Return one sentence on why it does not come on, None when it does."""
-    if not ahead.is_enabled:
-        return "an operator has switched it off; swiftbolt jobs set SYMBOL --enabled"
-    if ahead.trouble is None and (ahead.tick_age_s is None or ahead.tick_age_s > TICK_OLD_S):
-        return "the platform is stopped; start it with swiftbolt up"
-    return ahead.trouble
+def eta(outlook: jobs.Outlook, waiting: int, per_minute: int) -> float | None:
+    """Return the seconds until a symbol is complete, None when nothing is under way.
 
+    Args:
+        outlook: what the symbol waits for.
+        waiting: requests until its last one is asked.
+        per_minute: the provider's budget; 0 without a limit.
 
-def eta(ahead: jobs.Outlook, per_minute: int) -> float | None:
-    """Return the seconds until a symbol is complete, None when nothing is under way."""
-    if ahead.requests_ahead == 0:
-        return _SECONDS_A_REQUEST if ahead.is_running else None
+    """
+    if outlook.priority is None:
+        return _SECONDS_A_REQUEST if outlook.is_running else None
     seconds = seconds_left(
-        ahead.requests_ahead,
+        max(waiting, 1),
         per_minute=per_minute,
-        free=ahead.free or 0,
-        next_free_s=ahead.next_free_s,
+        free=outlook.free or 0,
+        next_free_s=outlook.next_free_s,
         seconds_a_request=_SECONDS_A_REQUEST,
     )
-    return round(max(seconds + ahead.cooling_s, ahead.last_attempt_s or 0.0), 1)
+    return round(max(seconds + outlook.cooling_s, outlook.last_attempt_s or 0.0), 1)
