@@ -1,7 +1,7 @@
 """Many rows fast: a filled symbol's two years, copied under other names at other prices.
 
-A copy's rows lie as a backfill leaves them: months are partitions, and in each a symbol's rows stand
-together. What belongs here: making a table large. What does not: the symbol that is copied
+A copy's rows lie as a backfill leaves them: months are partitions, and in each a symbol's rows
+stand together. What belongs here: making a table large. What does not: the symbol that is copied
 (`filling.py`).
 """
 
