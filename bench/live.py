@@ -72,11 +72,11 @@ class Live:
         postmaster = int((self.server.data / "postmaster.pid").read_text().split()[0])
         return {
             # The code server's children are the fork server and, below it, the runs.
-            "runs": _tree(code) - _own(code),
-            "daemon": _tree(psutil.Process(self.parts["daemon"])),
+            "runs": tree(code) - _own(code),
+            "daemon": tree(psutil.Process(self.parts["daemon"])),
             "code server": _own(code),
-            "Postgres": _tree(psutil.Process(postmaster)),
-            "web UI": _tree(psutil.Process(self.parts["web-ui"])),
+            "Postgres": tree(psutil.Process(postmaster)),
+            "web UI": tree(psutil.Process(self.parts["web-ui"])),
             "supervisor": _own(psutil.Process(self.supervisor)),
         }
 
@@ -158,7 +158,7 @@ def _own(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def _tree(process: psutil.Process) -> float:
+def tree(process: psutil.Process) -> float:
     """Return what a process, its descendants and those of them that have ended have used."""
     total = 0.0
     for one in (process, *process.children(recursive=True)):

@@ -29,6 +29,7 @@ import polling
 import process
 import reading
 import refetch
+import refreshing
 import resampling
 import rivals
 import sensor
@@ -53,6 +54,7 @@ NAMES = (
     "planning",
     "sensor",
     "tracking",
+    "live",
     "orchestration",
     "charts",
     "rivals",
@@ -87,6 +89,7 @@ def main(arguments: Sequence[str]) -> int:
             ],
             "sensor": lambda: [sensor.measure(server, 5 if quick else 20)],
             "tracking": lambda: _tracking(5 if quick else 20),
+            "live": _live,
             "orchestration": lambda: _orchestration(1 if quick else 3, 20 if quick else 60),
             "charts": lambda: charts.measure(
                 server,
@@ -136,6 +139,16 @@ def _processes() -> list[Group]:
         home = Path(folder) / "home"
         try:
             return [process.measure(home, helps=5)]
+        finally:
+            stop(home)
+            erase(home)
+
+
+def _live() -> list[Group]:
+    with TemporaryDirectory(prefix="swiftbolt-bench-") as folder:
+        home = Path(folder) / "home"
+        try:
+            return [refreshing.measure(home)]
         finally:
             stop(home)
             erase(home)

@@ -99,9 +99,9 @@ def queue_report(connection: Connection) -> QueueReport:
     )
 
 
-def raise_run(connection: Connection, run: UUID) -> bool:
-    """Put a slice before all others; return whether there is such a row."""
-    row = connection.execute(_RAISE, (run,)).fetchone()
+def raise_run(connection: Connection, run: UUID, symbol: str, timeframe: str) -> bool:
+    """Put a slice before all others; return whether a symbol's timeframe has such a row."""
+    row = connection.execute(_RAISE, (run, symbol, timeframe)).fetchone()
     return row is not None
 
 
@@ -166,7 +166,8 @@ update job_runs r set status = 'queued', attempt = r.attempt + 1, error_code = n
 # The three timeframes of a slice are one request.
 _RAISE = """
 with chosen as (
-  select symbol, first_day, last_day, id from job_runs where id = %s
+  select symbol, first_day, last_day, id from job_runs
+   where id = %s and symbol = %s and timeframe = %s::timeframe
 ), raised as (
   update job_runs r set priority = 1000000,
     next_attempt_at = case when r.error_code = 'RATE_LIMIT_EXCEEDED' then r.next_attempt_at end

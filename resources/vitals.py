@@ -21,7 +21,7 @@ class Budget:
 
     Attributes:
         provider: its name.
-        per_minute: how many any 60 s may see.
+        per_minute: how many any 60 s may see, 0 without a limit.
         free: that may be sent now.
         waiting: callers that wait for one.
         cooling_s: until it is asked again, 0 when it is not left alone.
@@ -44,7 +44,7 @@ class Vitals:
     Attributes:
         tick_age_s: since the platform's last tick, None before the first.
         jobs: rows of `job_runs` by status, open ones and failed ones.
-        budgets: of providers that were asked already.
+        budgets: of providers that were asked already, or are left alone.
         requests: of the last hour, by provider and outcome.
         bars: stored bars, estimated from the server's statistics.
         rejected: bars that were quarantined, estimated.
@@ -96,12 +96,14 @@ def vitals(connection: Connection) -> Vitals:
 
 
 _BUDGETS = """
-select l.name, l.n, s.free, s.waiting,
+select name, coalesce(l.n, 0), coalesce(s.free, 0), coalesce(s.waiting, 0),
   coalesce(extract(epoch from h.cooling_until - clock_timestamp())::float8, 0), h.reason
   from rate_limit l
-  cross join lateral rate_state(l.name) s
-  left join provider_health h on h.provider = l.name and h.cooling_until > clock_timestamp()
- order by l.name
+  full join (
+    select provider as name, cooling_until, reason from provider_health
+     where cooling_until > clock_timestamp()) h using (name)
+  left join lateral rate_state(l.name) s on l.name is not null
+ order by name
 """
 # Counting 30 million rows takes seconds; the ledger knows m15 bars, and the server estimates.
 _SIZES = """

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 #: Where the database announces new work.
 CHANNEL = "swiftbolt_work"
-#: Of 10,000 symbols that are planned, each batch takes a quarter of a second.
+#: New interest waits for one batch at most; larger ones save little CPU (bench/planning.py).
 SYMBOLS_A_BATCH = 200
 _MESSAGE_LENGTH = 500
 

@@ -1,9 +1,15 @@
-"""What all tests share: a real Postgres, started once per test process, and fresh databases."""
+"""What all tests share: a real Postgres, started once per test process, and fresh databases.
+
+Tests of the chart page need the machine's Chromium. Without one they are left out, and the last
+line of a run says so.
+"""
 
 from __future__ import annotations
 
 import itertools
+import shutil
 from datetime import date, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -17,7 +23,50 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FIRST_DATE = date(2024, 1, 2)
+PAGE_TESTS = Path(__file__).parent / "page"
+BROWSERS = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+)
 _numbers = itertools.count(1)
+
+
+def find_browser() -> str | None:
+    """Return the machine's Chromium."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs a browser where there is none."""
+    if find_browser() is None:
+        left_out = [item for item in items if item.path.is_relative_to(PAGE_TESTS)]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say at the very end what did not run."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    asked = [Path(str(argument).partition("::")[0]).resolve() for argument in config.args]
+    is_asked = any(PAGE_TESTS.is_relative_to(at) or at.is_relative_to(PAGE_TESTS) for at in asked)
+    is_slow = config.getoption("markexpr") != "not slow"
+    is_worker = hasattr(config, "workerinput")
+    if reporter and is_asked and is_slow and not is_worker and find_browser() is None:
+        reporter.write_line(
+            "browser tests did not run: no chromium; apt-get install chromium", yellow=True
+        )
+
+
+@pytest.fixture(scope="session")
+def browser_path() -> str:
+    """Return the program of the machine's Chromium."""
+    path = find_browser()
+    assert path
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -96,7 +96,7 @@ def _protect(app: FastAPI, settings: Settings, host: str) -> None:
     """Put the layers around the routes; the last one added is the outermost."""
     app.add_middleware(Compressed)
     app.add_middleware(Bounds)
-    app.add_middleware(Measured, meters=app.state.meters)
+    app.add_middleware(Measured, meters=app.state.meters, prefix=PREFIX)
     app.add_middleware(Options, prefix=PREFIX)
     if settings.cors_origins:
         app.add_middleware(

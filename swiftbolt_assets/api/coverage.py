@@ -22,7 +22,7 @@ from swiftbolt_assets.api.auth import AnyCaller
 from swiftbolt_assets.api.fields import DAYS, required_symbol, required_timeframe
 from swiftbolt_assets.api.replies import HttpError, Json, iso
 from swiftbolt_assets.api.state import state_of
-from swiftbolt_assets.market.plan import seconds_left
+from swiftbolt_assets.market.plan import Pace, seconds_to_done
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -33,8 +33,6 @@ router = APIRouter()
 #: A tick comes every few seconds; its sensor may be busy for a while.
 TICK_OLD_S = 90.0
 COMPLETE, GAPS = "coverage_complete", "gaps_detected"
-#: A request with its storing.
-_SECONDS_A_REQUEST = 2.0
 _MOST_PRIORITY = 1_000_000
 _LONGEST_LOOK = 730
 
@@ -146,7 +144,19 @@ class Prospects:
             waiting = 0
             if outlook.priority is not None:
                 waiting = self._depth.ahead(connection, outlook.priority)
-        return {"eta_seconds": eta(outlook, waiting, self._per_minute), "message": outlook.trouble}
+        return {
+            "eta_seconds": eta(outlook, waiting, self._per_minute),
+            "message": hindrance(outlook),
+        }
+
+
+def hindrance(outlook: jobs.Outlook) -> str | None:
+    """Return one sentence on why it does not come on, None when it does."""
+    if not outlook.is_enabled:
+        return "an operator has switched it off; swiftbolt jobs set SYMBOL --enabled"
+    if outlook.trouble is None and (outlook.tick_age_s is None or outlook.tick_age_s > TICK_OLD_S):
+        return "the platform does not tick yet; unless it is starting, run swiftbolt up"
+    return outlook.trouble
 
 
 def eta(outlook: jobs.Outlook, waiting: int, per_minute: int) -> float | None:
@@ -154,17 +164,14 @@ def eta(outlook: jobs.Outlook, waiting: int, per_minute: int) -> float | None:
 
     Args:
         outlook: what the symbol waits for.
-        waiting: requests until its last one is asked.
+        waiting: requests until its last one is asked, an older count maybe.
         per_minute: the provider's budget; 0 without a limit.
 
     """
-    if outlook.priority is None:
-        return _SECONDS_A_REQUEST if outlook.is_running else None
-    seconds = seconds_left(
-        max(waiting, 1),
-        per_minute=per_minute,
-        free=outlook.free or 0,
-        next_free_s=outlook.next_free_s,
-        seconds_a_request=_SECONDS_A_REQUEST,
+    return seconds_to_done(
+        0 if outlook.priority is None else max(waiting, 1),
+        Pace(per_minute, outlook.free or 0, outlook.next_free_s),
+        is_running=outlook.is_running,
+        cooling_s=outlook.cooling_s,
+        last_attempt_s=outlook.last_attempt_s,
     )
-    return round(max(seconds + outlook.cooling_s, outlook.last_attempt_s or 0.0), 1)

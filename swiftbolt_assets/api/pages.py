@@ -30,7 +30,6 @@ _TYPES = {
     ".md": "text/plain; charset=utf-8",
 }
 _KEY = "{{anon-key}}"
-_SECONDS = 3600
 
 
 @router.get("/")
@@ -54,9 +53,8 @@ def asset(name: str) -> Response:
     kind = _TYPES.get(path.suffix)
     if kind is None or path.is_absolute() or ".." in path.parts or path.suffix == ".html":
         raise HttpError(404, "Not Found")
-    return Response(
-        _file(name), media_type=kind, headers={"Cache-Control": f"public, max-age={_SECONDS}"}
-    )
+    # Asked for anew each time: after an upgrade no browser may mix old modules with new ones.
+    return Response(_file(name), media_type=kind, headers={"Cache-Control": "no-cache"})
 
 
 @router.get("/docs")

@@ -204,12 +204,14 @@ class Measured:
     Args:
         app: what is measured.
         meters: where to.
+        prefix: of the functions' paths, which their routes leave out.
 
     """
 
-    def __init__(self, app: ASGIApp, meters: Meters) -> None:
+    def __init__(self, app: ASGIApp, *, meters: Meters, prefix: str) -> None:
         self._app = app
         self._meters = meters
+        self._prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -220,12 +222,17 @@ class Measured:
 
         async def noted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                route = getattr(scope.get("route"), "path", _UNKNOWN)
+                route = self._route(scope)
                 self._meters.requests.labels(route, str(message["status"])).inc()
                 self._meters.seconds.labels(route).observe(time.monotonic() - began)
             await send(message)
 
         await self._app(scope, receive, noted)
+
+    def _route(self, scope: Scope) -> str:
+        path: str = getattr(scope.get("route"), "path", _UNKNOWN)
+        is_function = scope["path"].startswith(f"{self._prefix}/") and path != _UNKNOWN
+        return self._prefix + path.removeprefix(self._prefix) if is_function else path
 
 
 async def _whole_body(scope: Scope, receive: Receive) -> bytes | None:

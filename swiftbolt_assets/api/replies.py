@@ -130,6 +130,8 @@ def _invalid(_request: Request, error: Exception) -> Response:
         return Json({"error": "body: it is no JSON"}, 400)
     if first["type"] == "missing" and not place:
         return Json({"error": "body: it is missing; send a JSON object"}, 400)
+    if not place:
+        return Json({"error": "body: send a JSON object as application/json"}, 400)
     field = ascii(".".join(place) or "body").strip("'")[:60]
     return Json({"error": f"{field}: {' '.join(str(first['msg']).split())[:_LINE]}"}, 400)
 

@@ -107,11 +107,13 @@ def tick_state(age: float | None) -> dict[str, Any]:
 
 def budget_state(budget: Budget) -> dict[str, Any]:
     """Return whether a provider is asked, and what is left of its minute."""
-    shown: dict[str, Any] = {
-        "requests_a_minute": budget.per_minute,
-        "requests_free": budget.free,
-        "waiting": budget.waiting,
-    }
+    shown: dict[str, Any] = {}
+    if budget.per_minute:
+        shown = {
+            "requests_a_minute": budget.per_minute,
+            "requests_free": budget.free,
+            "waiting": budget.waiting,
+        }
     if budget.cooling_s > 0:
         shown |= {"message": budget.reason, "cooling_down_s": round(budget.cooling_s)}
         return {"status": "cooling_down", **shown}

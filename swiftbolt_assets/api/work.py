@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -46,11 +46,22 @@ class ActionBody(BaseModel):
 class FetchRequest(BaseModel):
     """A slice of the queue."""
 
-    job_run_id: UUID
+    job_run_id: UUID | None = None
+    symbol: str | None = None
+    timeframe: str | None = None
+    start: INSTANT | None = Field(None, alias="from")
+    end: INSTANT | None = Field(None, alias="to")
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """A slice that is fully named."""
+
+    run: UUID
     symbol: str
     timeframe: str
-    start: INSTANT = Field(alias="from")
-    end: INSTANT = Field(alias="to")
+    start: datetime
+    end: datetime
 
 
 @router.api_route(
@@ -81,22 +92,23 @@ async def orchestrator(
 @router.post("/fetch-bars", summary="Have one slice fetched next, and wait for it a little")
 async def fetch_bars(asked: FetchRequest, request: Request, _operator: Operator) -> Response:
     """Return what the slice came to, or 429 when its turn has not come within 12 s."""
-    required_symbol(asked.symbol)
-    required_timeframe(asked.timeframe)
+    wanted = _slice(asked)
     state = state_of(request)
     began = time.monotonic()
-    if not await run_in_threadpool(_raise, state, asked.job_run_id):
-        raise HttpError(404, f"job_run_id: no run {asked.job_run_id}")
+    if not await run_in_threadpool(_raise, state, wanted):
+        raise HttpError(
+            404, f"job_run_id: no run {wanted.run} of {wanted.symbol} {wanted.timeframe}"
+        )
     while True:
-        run = await run_in_threadpool(_look, state, asked.job_run_id)
+        run = await run_in_threadpool(_look, state, wanted.run)
         if run.status in {"success", "failed", "cancelled"}:
-            return _ended(asked, run, began)
+            return _ended(wanted, run, began)
         if time.monotonic() - began > _FETCH_S:
             seconds = max(1, round(run.wait_s)) if run.wait_s and run.wait_s > 0 else _RETRY_AFTER_S
             raise HttpError(
                 429,
                 "Rate limit exceeded",
-                {"retry_after": seconds, "job_run_id": str(asked.job_run_id)},
+                {"retry_after": seconds, "job_run_id": str(wanted.run)},
                 retry_after=seconds,
             )
         await asyncio.sleep(_POLL_S)
@@ -156,8 +168,31 @@ def _retry(state: ApiState) -> int:
         return ticking.retry_failed(connection)
 
 
-def _raise(state: ApiState, run: UUID) -> bool:
-    return in_turn(state.database, lambda connection: ticking.raise_run(connection, run))
+def _slice(asked: FetchRequest) -> _Slice:
+    if (
+        asked.job_run_id is None
+        or not asked.symbol
+        or not asked.timeframe
+        or asked.start is None
+        or asked.end is None
+    ):
+        raise HttpError(400, "Missing required parameters: job_run_id, symbol, timeframe, from, to")
+    return _Slice(
+        asked.job_run_id,
+        required_symbol(asked.symbol),
+        required_timeframe(asked.timeframe),
+        asked.start,
+        asked.end,
+    )
+
+
+def _raise(state: ApiState, wanted: _Slice) -> bool:
+    return in_turn(
+        state.database,
+        lambda connection: ticking.raise_run(
+            connection, wanted.run, wanted.symbol, wanted.timeframe
+        ),
+    )
 
 
 def _look(state: ApiState, run: UUID) -> ticking.RunState:
@@ -168,12 +203,12 @@ def _look(state: ApiState, run: UUID) -> ticking.RunState:
     return found
 
 
-def _ended(asked: FetchRequest, run: ticking.RunState, began: float) -> Response:
+def _ended(asked: _Slice, run: ticking.RunState, began: float) -> Response:
     took = round((time.monotonic() - began) * 1000)
     if run.status == "success":
         return Json(
             {
-                "job_run_id": str(asked.job_run_id),
+                "job_run_id": str(asked.run),
                 "rows_written": run.rows_written,
                 "provider": run.provider,
                 "from": iso(asked.start),
@@ -183,5 +218,5 @@ def _ended(asked: FetchRequest, run: ticking.RunState, began: float) -> Response
         )
     code = run.error_code or "UNKNOWN_ERROR"
     message = run.error_message or f"the run is {run.status}"
-    more = {"code": code, "provider": run.provider, "job_run_id": str(asked.job_run_id)}
+    more = {"code": code, "provider": run.provider, "job_run_id": str(asked.run)}
     raise HttpError(_STATUS.get(code, 409), message, more)

@@ -15,7 +15,7 @@ from swiftbolt_assets.cli.phrases import count_of, some_of, span
 from swiftbolt_assets.cli.tables import one_line
 from swiftbolt_assets.cli.today import todays_lines, todays_prices
 from swiftbolt_assets.market.lanes import PEOPLE
-from swiftbolt_assets.market.plan import seconds_left
+from swiftbolt_assets.market.plan import Pace, seconds_to_done
 from swiftbolt_assets.market.symbols import parse_symbol
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from resources.postgres import Database
     from swiftbolt_assets.settings import Settings
 
-#: A request with its storing.
-_SECONDS_A_REQUEST = 2.0
 #: So many successes are told in JSON, so many lines of a kind to people.
 _RECENT, _SHOWN = 20, 5
 _STATES = {"queued": "waiting", "running": "at work", "retrying": "to retry", "failed": "failed"}
@@ -89,20 +87,14 @@ def _report(settings: Settings, database: Database, ticker: str | None) -> dict[
 
 def _queue(queue: Queue, history: dict[str, Any]) -> dict[str, Any]:
     """Return the queue with the seconds until it is empty, at the pace that the budget allows."""
-    left = 0.0
-    # Those at work that have no slot yet wait for one, too.
-    ahead = queue.requests_ahead + (history["waiting"] if queue.running else 0)
-    if ahead:
-        left = seconds_left(
-            ahead,
-            per_minute=history["per_minute"],
-            free=history["free"] or 0,
-            next_free_s=history["next_free_s"] or 0.0,
-            seconds_a_request=_SECONDS_A_REQUEST,
-        )
-        left = max(left + history["cooling_down_s"], queue.last_attempt_s or 0.0)
-    elif queue.running:
-        left = _SECONDS_A_REQUEST
+    left = seconds_to_done(
+        # Those at work that have no slot yet wait for one, too.
+        queue.requests_ahead + (history["waiting"] if queue.running else 0),
+        Pace(history["per_minute"], history["free"] or 0, history["next_free_s"] or 0.0),
+        is_running=bool(queue.running),
+        cooling_s=history["cooling_down_s"],
+        last_attempt_s=queue.last_attempt_s,
+    )
     wait = queue.next_attempt_s
     return {
         "queued": queue.queued,
@@ -111,7 +103,7 @@ def _queue(queue: Queue, history: dict[str, Any]) -> dict[str, Any]:
         "failed": queue.failed,
         "next_attempt_s": None if wait is None else round(wait, 1),
         "unplanned_symbols": queue.unplanned,
-        "eta_s": round(left, 1),
+        "eta_s": left or 0.0,
     }
 
 
@@ -129,6 +121,7 @@ def _budget(settings: Settings, database: Database, name: str) -> dict[str, Any]
     cooling = ProviderHealth(database.connect).cooling(name)
     return {
         "provider": name,
+        "off": _off(settings, name),
         # Tradier's replies name theirs.
         "per_minute": state.per_window if state and name == "tradier" else wanted,
         "free": state.free if state else None,
@@ -137,6 +130,16 @@ def _budget(settings: Settings, database: Database, name: str) -> dict[str, Any]
         "cooling_down": str(cooling.error()) if cooling else None,
         "cooling_down_s": round(cooling.seconds, 1) if cooling else 0.0,
     }
+
+
+def _off(settings: Settings, name: str) -> str | None:
+    """Return why a provider is not asked at all, None when it is."""
+    keys = {
+        "polygon": ("POLYGON_API_KEY", settings.polygon_key),
+        "tradier": ("TRADIER_TOKEN", settings.tradier_token),
+    }
+    variable, key = keys[name]
+    return None if key is not None or settings.simulated else f"{variable} is unset"
 
 
 def _print(report: dict[str, Any], ticker: str | None) -> None:
@@ -240,6 +243,8 @@ def _slice(job: dict[str, Any]) -> str:
 
 
 def _budget_line(budget: dict[str, Any]) -> str:
+    if budget["off"]:
+        return f"off: {budget['off']}"
     if not budget["per_minute"]:
         return "no limit on requests"
     line = f"{budget['free']} of {budget['per_minute']} requests free this minute"

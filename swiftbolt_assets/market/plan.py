@@ -33,6 +33,8 @@ _DENSITY_MARGIN = 1.1
 _EMPTY_STRETCHES = 2
 _EMPTY_STRETCH_SESSIONS = 20
 _DAY = timedelta(days=1)
+#: A request with its storing.
+SECONDS_A_REQUEST = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,22 @@ class Density:
             return GUARANTEED_SESSIONS
         fit = int(REQUEST_BASE_MINUTES / (self.per_session * _DENSITY_MARGIN))
         return max(GUARANTEED_SESSIONS, fit)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """A provider's budget now.
+
+    Attributes:
+        per_minute: requests in any 60 s; 0 is unlimited.
+        free: slots that are free.
+        next_free_s: until the next one is.
+
+    """
+
+    per_minute: int
+    free: int
+    next_free_s: float
 
 
 def next_window(
@@ -170,3 +188,33 @@ def seconds_left(
     # The first request without a slot waits for the next; each further minute brings a budget.
     minutes = (requests - free - 1) // per_minute
     return next_free_s + 60.0 * minutes + seconds_a_request
+
+
+def seconds_to_done(
+    ahead: int,
+    pace: Pace,
+    *,
+    is_running: bool,
+    cooling_s: float,
+    last_attempt_s: float | None,
+) -> float | None:
+    """Return how long a queue takes at a budget's pace, None when nothing is under way.
+
+    Args:
+        ahead: requests to be sent until the last one is.
+        pace: the budget.
+        is_running: whether one is under way.
+        cooling_s: until the provider is asked again, 0 when it is not left alone.
+        last_attempt_s: until the last of those that wait for a retry may begin, None without.
+
+    """
+    if not ahead:
+        return SECONDS_A_REQUEST if is_running else None
+    left = seconds_left(
+        ahead,
+        per_minute=pace.per_minute,
+        free=pace.free,
+        next_free_s=pace.next_free_s,
+        seconds_a_request=SECONDS_A_REQUEST,
+    )
+    return round(max(left + cooling_s, last_attempt_s or 0.0), 1)

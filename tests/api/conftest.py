@@ -111,8 +111,11 @@ class Api:
 
     def clear(self) -> None:
         """Remove all symbols and what hangs on them, and what people have."""
-        for table in ("job_runs", "job_definitions", "symbols", "symbol_plans", "auth.users",
-                      "coverage_status", "heartbeats", "provider_health", "rate_limit"):  # fmt: skip
+        tables = (
+            "job_runs", "job_definitions", "symbols", "symbol_plans", "auth.users",
+            "coverage_status", "heartbeats", "provider_health", "rate_limit",
+        )  # fmt: skip
+        for table in tables:
             self.sql(f"delete from {table}")
 
     @property
@@ -160,9 +163,10 @@ class Api:
         assert session is not None
         self.sql(
             "insert into ohlc_bars_v2 (symbol_id, timeframe, ts, provider, is_intraday, open, high,"
-            " low, close, volume, data_status) select s.id, %s::timeframe, ts, 'tradier', true, 110,"
-            " 112, 109, 111, 7, 'live' from symbols s cross join generate_series(%s::timestamptz,"
-            " %s, %s) ts where s.ticker = %s",
+            " low, close, volume, data_status)"
+            " select s.id, %s::timeframe, ts, 'tradier', true, 110, 112, 109, 111, 7, 'live'"
+            " from symbols s cross join generate_series(%s::timestamptz, %s, %s) ts"
+            " where s.ticker = %s",
             timeframe,
             session.opens,
             session.slot_starts()[slots - 1],

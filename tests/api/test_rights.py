@@ -1,4 +1,4 @@
-"""One person never reads or changes another's rows, by no route and by no SQL of a caller's role."""
+"""One person never reads or changes another's rows, by no route and by no SQL of their role."""
 
 # ruff: noqa: N802 - a test's name carries the feature row's id
 # ruff: noqa: ANN401 - the fixtures' types live in conftest.py, which tests cannot import
@@ -119,13 +119,17 @@ def test_B60_no_sql_of_a_person_touches_what_another_person_has(api: Any, people
         refused: list[tuple[str, tuple[object, ...]]] = [
             ("insert into watchlists (user_id, name) values (%s, 'x')", (people.theirs,)),
             (
-                "insert into watchlist_items (watchlist_id, symbol_id)"
-                " select %s, id from symbols limit 1",
+                (
+                    "insert into watchlist_items (watchlist_id, symbol_id)"
+                    " select %s, id from symbols limit 1"
+                ),
                 (people.their_list,),
             ),
             (
-                "insert into user_symbol_tracking (user_id, symbol_id, source)"
-                " select %s, id, 'watchlist' from symbols limit 1",
+                (
+                    "insert into user_symbol_tracking (user_id, symbol_id, source)"
+                    " select %s, id, 'watchlist' from symbols limit 1"
+                ),
                 (people.theirs,),
             ),
             ("insert into auth.users (id) values (gen_random_uuid())", ()),
@@ -149,7 +153,8 @@ def test_people_write_their_own_tables_and_no_other(
         "select c.relname, p from pg_class c cross join unnest(%s::text[]) p"
         " where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'f')"
         " and (has_table_privilege(%s, c.oid, p)"
-        "   or (p in ('INSERT', 'UPDATE', 'REFERENCES') and has_any_column_privilege(%s, c.oid, p)))",
+        "   or (p in ('INSERT', 'UPDATE', 'REFERENCES')"
+        "     and has_any_column_privilege(%s, c.oid, p)))",
         list(rights),
         role,
         role,
@@ -231,8 +236,8 @@ def test_a_temporary_table_does_not_pass_for_one_of_the_platform(api: Any, peopl
     )  # fmt: skip
     with acting(api, "authenticated", people.mine) as sql:
         for name in names:
-            sql.execute(f"create temporary table {name} (like public.symbols)"
-                        if name == "symbols" else f"create temporary table {name} (x text)")  # fmt: skip
+            columns = "like public.symbols" if name == "symbols" else "x text"
+            sql.execute(f"create temporary table {name} ({columns})")
         sql.execute(
             "create function pg_temp.market_today() returns date language sql as"
             " $$ select '2020-01-01'::date $$"

@@ -68,12 +68,14 @@ def test_psql_reaches_the_bars(exported: Any) -> None:
     assert (done.code, done.out) == (0, "26\n"), done.err
 
 
+@pytest.mark.timeout(600)
 def test_dagster_materializes_a_partition_of_a_tracked_symbol(exported: Any) -> None:
     done = in_shell(
         exported,
         f"{DAGSTER} asset materialize -m swiftbolt_assets.definitions"
         " --select 'm15_bars,h1_bars,h4_bars' --partition '2026-11-18|AAPL'\n"
         f"{DAGSTER} definitions validate -w workspace.yaml",
+        timeout=240,
     )
     assert done.code == 0, done.err[-3000:]
     report = exported.run(
@@ -84,6 +86,7 @@ def test_dagster_materializes_a_partition_of_a_tracked_symbol(exported: Any) -> 
     assert embedded.is_running(exported.home)
 
 
+@pytest.mark.timeout(600)
 def test_dagster_dev_serves_with_the_exports(
     exported: Any, port_offset: str, wait_for: Callable[..., Any], finish: Callable[..., Any]
 ) -> None:
@@ -106,7 +109,7 @@ def test_dagster_dev_serves_with_the_exports(
             return set()
         return {node["assetKey"]["path"][0] for node in nodes}
 
-    assert wait_for(assets, "dagster dev serves", 120) == {"m15_bars", "h1_bars", "h4_bars"}
+    assert wait_for(assets, "dagster dev serves", 240) == {"m15_bars", "h1_bars", "h4_bars"}
     process.send_signal(signal.SIGINT)
     finish(process)
     wait_for(lambda: exported.left_over() == ["the embedded database"], "dagster dev ended", 60)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swiftbolt_assets.market.coverage import Reason, State
+from swiftbolt_assets.market.plan import seconds_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,29 @@ def test_A29_two_years_of_aapl_are_complete_in_ten_requests_and_a_second_run_ask
     assert len(simulator.requests()) == sum(answer.requests for answer in filled) == 10
     assert aapl.fill() == []
     assert len(simulator.requests()) == 10
+
+
+@pytest.mark.parametrize("symbol", ["AAPL", "NEWCO", "HALT"])
+def test_A47_a_free_plan_needs_no_more_than_eight_minutes_of_request_slots(
+    desk: Callable[..., Desk], other_simulator: Callable[..., Simulator], symbol: str
+) -> None:
+    """Five go at once, each further minute brings five; what a request takes comes on top."""
+    free = other_simulator(horizon_years=2)
+    one = desk(symbol, simulator=free)
+    filled = one.fill()
+    requests = len(free.requests())
+    assert requests == sum(answer.requests for answer in filled)
+    # The look-ups of splits, of all symbols and of this one, take slots, too.
+    left = seconds_left(
+        requests + 2,
+        per_minute=5,
+        free=5,
+        next_free_s=60.0,
+        seconds_a_request=2.0,
+    )
+    assert left <= 8 * 60
+    if symbol == "AAPL":
+        assert (requests, left) == (10, 2 * 60 + 2.0)
 
 
 @pytest.mark.parametrize(

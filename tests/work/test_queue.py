@@ -609,6 +609,33 @@ def test_A16_A17_A18_A19_A20_A21_A22_progress_stays_in_its_plan_and_never_falls(
     assert written[-1] == sum(xnys().session(day).slots for day in window(365))  # type: ignore[union-attr]
 
 
+def test_A12_polls_write_nothing_and_between_two_answers_all_of_them_say_the_same(
+    office: Office,
+) -> None:
+    definition = office.by_hand.want("AAPL", window=365)
+    office.queue.plan()
+    seen = []
+    for days in ([], window(365)[-60:], window(365)):
+        if days:
+            office.queue.begin("AAPL", days[0], days[-1])
+            office.fetched("AAPL", days)
+        with office.database.connect(autocommit=False) as poll:
+            # It could not write, nor take a row's lock.
+            poll.execute("set transaction read only")
+            rows = [
+                poll.execute("select * from get_job_progress(%s)", (definition,)).fetchall()
+                for _ in range(40)
+            ]
+        assert rows == [rows[0]] * 40
+        seen += rows[0]
+    assert [(row[0], row[5]) for row in seen] == [
+        (5, 0),
+        (5, 60 * 100 // len(window(365))),
+        (5, 100),
+    ]
+    assert all(sum(row[1:5]) == row[0] for row in seen)
+
+
 def test_A21_failed_slices_are_counted_and_never_as_complete(office: Office) -> None:
     definition = office.by_hand.want("AAPL", window=120)
     begin(office, window_days=120)

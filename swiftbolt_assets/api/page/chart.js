@@ -39,10 +39,12 @@ export class Chart {
   #timeframe = "h1";
   #layout = { points: [], bands: [], edge: null };
   #splits = [];
-  #shown = -1;
+  /** Index that the pointer or the keyboard is at; null for none. */
+  #at = null;
+  #isStepping = false;
 
   /**
-   * @param on `look(what)`: the point under the crosshair, null when it leaves; `move(view)`: the
+   * @param on `look(what)`: what `current` returns, when that changed; `move(view)`: the
    *   chart shows `{from, to}` in chart time, or null
    */
   constructor(element, on) {
@@ -82,9 +84,11 @@ export class Chart {
     this.#chart.priceScale("volume").applyOptions({ scaleMargins: { top: 0.84, bottom: 0 } });
     this.#markers = createSeriesMarkers(this.#candles, []);
     this.#candles.attachPrimitive(this.#bands);
-    this.#chart.subscribeCrosshairMove(({ logical, point }) => {
-      this.#shown = point && logical !== undefined ? logical : -1;
-      on.look(point ? this.look(logical) : null);
+    this.#chart.subscribeCrosshairMove(({ logical, point, sourceEvent }) => {
+      if (this.#isStepping && !sourceEvent) return; // the keyboard moved it, and told already
+      this.#isStepping = false;
+      this.#at = point && logical !== undefined ? Math.round(logical) : null;
+      on.look(this.current());
     });
     this.#chart.timeScale().subscribeVisibleLogicalRangeChange(() => on.move(this.#view()));
   }
@@ -98,6 +102,7 @@ export class Chart {
     this.#timeframe = timeframe;
     this.#layout = { points: [], bands: [], edge: null };
     this.#splits = [];
+    this.#leave();
     this.#candles.setData([]);
     this.#volume.setData([]);
     this.#markers.setMarkers([]);
@@ -113,6 +118,7 @@ export class Chart {
     const before = this.#layout.points;
     const after = layOut(bars, coverage, this.#timeframe);
     this.#layout = after;
+    if (this.#at !== null && before[this.#at]) this.#at = indexAt(after.points, before[this.#at].time);
     this.#splits = coverage.splits;
     const changed = changedFrom(before, after.points);
     if (changed !== null && after.points.length - changed <= 2) {
@@ -158,12 +164,14 @@ export class Chart {
   /** The point at a place of the axis: `{point}`, or `{edge}` left of the first. */
   look(logical) {
     if (logical < 0) return this.#layout.edge ? { edge: this.#layout.edge } : null;
-    const point = this.points[Math.round(logical)];
-    return point ? { point, previous: this.#barBefore(Math.round(logical)) } : null;
+    const point = this.points[logical];
+    return point ? { point, previous: this.#barBefore(logical) } : null;
   }
 
-  /** What there is to say while nothing is pointed at: the newest bar. */
-  newest() {
+  /** What is pointed at; the newest bar while nothing is. */
+  current() {
+    const pointed = this.#at === null ? null : this.look(this.#at);
+    if (pointed) return pointed;
     const index = this.points.findLastIndex(({ bar }) => bar);
     return index < 0 ? null : this.look(index);
   }
@@ -178,14 +186,18 @@ export class Chart {
   step(by) {
     const last = this.points.length - 1;
     if (last < 0) return null;
-    const next = Math.min(last, Math.max(0, this.#shown < 0 ? last : this.#shown + by));
-    this.#shown = next;
-    const { point } = this.look(next);
+    const next = this.#at === null ? last : Math.min(last, Math.max(0, this.#at + by));
+    this.#at = next;
+    this.#isStepping = true;
     this.#reveal(next);
-    const price = point.bar?.close ?? this.#barBefore(next)?.close ?? 0;
-    this.#chart.setCrosshairPosition(price, point.time, this.#candles);
-    this.#shown = next;
-    return this.look(next);
+    // The library moves at the next frame, and places the crosshair by what it shows.
+    requestAnimationFrame(() => {
+      if (!this.#isStepping || this.#at !== next || !this.points[next]) return;
+      const { time, bar } = this.points[next];
+      const price = bar?.close ?? this.#barBefore(next)?.close ?? 0;
+      this.#chart.setCrosshairPosition(price, time, this.#candles);
+    });
+    return this.current();
   }
 
   zoom(factor) {
@@ -206,7 +218,8 @@ export class Chart {
 
   /** Go to the newest bar. */
   showNewest() {
-    this.#chart.timeScale().scrollToRealTime();
+    this.#leave();
+    this.#chart.timeScale().scrollToPosition(RIGHT_GAP, false);
   }
 
   /** Bring a date into the middle. */
@@ -216,6 +229,12 @@ export class Chart {
     const middle = indexAt(this.points, dateTime(date));
     const half = (range.to - range.from) / 2;
     this.#chart.timeScale().setVisibleLogicalRange({ from: middle - half, to: middle + half });
+  }
+
+  #leave() {
+    this.#at = null;
+    this.#isStepping = false;
+    this.#chart.clearCrosshairPosition();
   }
 
   #view() {
@@ -232,7 +251,8 @@ export class Chart {
 
   #keepingView(before, after, change) {
     const scale = this.#chart.timeScale();
-    const range = before.length ? scale.getVisibleLogicalRange() : null;
+    // Without a bar the library shows places near the first one, whatever it is told.
+    const range = before.some(({ bar }) => bar) ? scale.getVisibleLogicalRange() : null;
     change();
     if (!after.length) return;
     const width = range ? range.to - range.from : scale.width() / FIRST_SPACING;

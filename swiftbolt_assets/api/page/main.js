@@ -31,7 +31,7 @@ const notice = new Notice(() => feed.retry());
 const link = new Link(() => feed.retry());
 const strip = new Strip((date) => chart.showDay(date));
 const chart = new Chart(find("chart"), {
-  look: (look) => legend.show(look ?? chart.newest()),
+  look: (look) => legend.show(look),
   move: (view) => strip.look(view),
 });
 const watchlist = new Watchlist(api, { open: (symbol) => open({ symbol }), changed: showStar });
@@ -81,7 +81,7 @@ function changed(bars, coverage) {
   chart.show(bars.list, coverage);
   strip.show(coverage, bars.list.length > 0);
   if (coverage.isKnown) find("simulated").hidden = !coverage.isSimulated;
-  legend.show(chart.newest());
+  legend.show(chart.current());
   showPrice(bars.list);
   find("layers").dataset.today = String(bars.last?.layer === "today" || bars.last?.layer === "forming");
   describe(bars.list);

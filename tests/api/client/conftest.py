@@ -12,11 +12,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import httpx
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import httpx
 
 #: `Z` or an offset, with or without three digits of a second.
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?(Z|[+-]\d\d:\d\d)")
@@ -27,13 +28,13 @@ def text(value: object) -> None:
 
 
 def whole(value: object) -> None:
-    """A Swift `Int`: no fraction, no text, no null."""
+    """Check a Swift `Int`: no fraction, no text, no null."""
     assert type(value) is int
     assert abs(value) < 2**63
 
 
 def number(value: object) -> None:
-    """A Swift `Double`."""
+    """Check a Swift `Double`."""
     assert type(value) in {int, float}
 
 
@@ -53,7 +54,7 @@ def instant(value: object) -> None:
 
 
 def anything(_value: object) -> None:
-    """A field that the client does not look into."""
+    """Accept a field that the client does not look into."""
 
 
 #: A name that ends in `?` may be absent or null. Further names are ignored, as the client does.

@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 
-from resources.rate_limit import limiter
-
 TIMEFRAMES = ("m15", "h1", "h4", "d1", "w1")
 #: Statistics of what was written, by table.
 WRITES = (
@@ -170,9 +168,6 @@ def test_A20_A61_a_failed_slice_is_counted_and_its_reason_told(api: Any, app: An
 
 def test_A61_a_cool_down_is_told_and_counts_towards_the_outlook(api: Any, app: Any) -> None:
     app.ensure("AAPL", "m15", 30)
-    keeper = limiter(api.database.connect, "polygon", 5)
-    keeper.state()
-    keeper.close()
     api.sql(
         "insert into provider_health (provider, failures, cooling_until, reason) values"
         " ('polygon', 3, clock_timestamp() + interval '90 seconds', 'HTTP 503')"

@@ -16,7 +16,10 @@ TRACKED = (
     "select s.ticker, t.source, t.priority, t.user_id::text from user_symbol_tracking t"
     " join symbols s on s.id = t.symbol_id order by 1, 2"
 )
-WANTED = "select symbol, timeframe::text, window_days, priority from job_definitions d order by symbol, d.timeframe"
+WANTED = (
+    "select symbol, timeframe::text, window_days, priority from job_definitions d"
+    " order by symbol, d.timeframe"
+)
 
 
 @pytest.mark.parametrize(

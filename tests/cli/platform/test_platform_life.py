@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-PARTS = {"simulator", "code-location", "daemon", "web-ui"}
+PARTS = {"simulator", "code-location", "api", "daemon", "web-ui"}
 #: 104 sessions: two requests.
 WINDOW = ("--from", "2026-06-25", "--to", "2026-11-19", "--json")
 BARS = {"m15": 104 * 26, "h1": 104 * 7, "h4": 104 * 2}
@@ -85,7 +85,7 @@ def test_a_backfill_is_a_run_of_the_platform(up: Any) -> None:
 
 def test_killed_parts_are_started_again(up: Any, wait_for: Callable[..., Any]) -> None:
     before = up.note["parts"]
-    killed = ("simulator", "daemon", "web-ui")
+    killed = ("simulator", "api", "daemon", "web-ui")
     for part in killed:
         os.kill(before[part], signal.SIGKILL)
     # While they are away a backfill waits for them.
