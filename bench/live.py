@@ -7,12 +7,12 @@ does not: what is measured.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import subprocess
 import tempfile
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ from replies import WALL
 
 from resources.embedded import EmbeddedServer, erase, locate
 from resources.postgres import Database, sibling_database
-from swiftbolt_assets.orchestration.ports import DAGSTER_PORT, LOOPBACK, SIMULATOR_PORT
+from swiftbolt_assets.orchestration.ports import API_PORT, DAGSTER_PORT, LOOPBACK, SIMULATOR_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -46,6 +46,7 @@ class Live:
         parts: process ids of its services, by name.
         server: its Postgres.
         simulator_url: of the provider's simulator.
+        api_port: of the HTTP API.
 
     """
 
@@ -53,6 +54,7 @@ class Live:
     parts: Mapping[str, int]
     server: EmbeddedServer
     simulator_url: str
+    api_port: int
 
     @property
     def database(self) -> Database:
@@ -79,7 +81,7 @@ class Live:
         }
 
 
-@contextmanager
+@contextlib.contextmanager
 def platform(**settings: str) -> Iterator[Live]:
     """Run a platform whose seeded symbols are quiet, without a limit on requests."""
     with tempfile.TemporaryDirectory(prefix="swiftbolt-bench-") as folder:
@@ -97,7 +99,7 @@ def platform(**settings: str) -> Iterator[Live]:
         try:
             parts = _started(home, process)
             url = f"http://{LOOPBACK}:{SIMULATOR_PORT + offset}"
-            yield Live(process.pid, parts, locate(home), url)
+            yield Live(process.pid, parts, locate(home), url, API_PORT + offset)
         finally:
             process.terminate()
             try:
@@ -170,12 +172,12 @@ def tree(process: psutil.Process) -> float:
 
 
 def free_port_offset() -> int:
-    """Return an offset at which neither the web UI's nor the simulator's port is in use."""
+    """Return an offset at which all ports of a platform are free."""
     for offset in range(200, 20_000, 7):
-        with socket.socket() as web, socket.socket() as simulator:
+        with contextlib.ExitStack() as held:
             try:
-                web.bind((LOOPBACK, DAGSTER_PORT + offset))
-                simulator.bind((LOOPBACK, SIMULATOR_PORT + offset))
+                for port in (DAGSTER_PORT, API_PORT, SIMULATOR_PORT):
+                    held.enter_context(socket.socket()).bind((LOOPBACK, port + offset))
             except OSError:
                 continue
             return offset

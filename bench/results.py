@@ -37,7 +37,7 @@ class Line:
     """
 
     what: str
-    figure: str
+    figure: str = ""
     spread: str = ""
     ratio: str = ""
     target: str | None = None

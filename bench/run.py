@@ -17,17 +17,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import asking
+import charts
 import economy
 import ingest
 import live
 import one_reply
 import orchestration
 import planning
+import polling
 import process
 import reading
 import refetch
 import refreshing
 import resampling
+import rivals
 import sensor
 import tracking
 from replies import DENSE, record
@@ -52,6 +56,10 @@ NAMES = (
     "tracking",
     "live",
     "orchestration",
+    "charts",
+    "rivals",
+    "coverage",
+    "polling",
 )
 
 
@@ -83,6 +91,21 @@ def main(arguments: Sequence[str]) -> int:
             "tracking": lambda: _tracking(5 if quick else 20),
             "live": _live,
             "orchestration": lambda: _orchestration(1 if quick else 3, 20 if quick else 60),
+            "charts": lambda: charts.measure(
+                server,
+                recorded,
+                tuple(sorted(asked.rows or (charts.QUICK if quick else charts.FULL))),
+                20 if quick else 60,
+            ),
+            "rivals": lambda: [
+                rivals.measure(server, recorded, 10 if quick else 30, arcticdb=asked.arcticdb)
+            ],
+            "coverage": lambda: [
+                asking.measure(
+                    server, recorded, asking.QUICK if quick else asking.FULL, 3 if quick else 10
+                )
+            ],
+            "polling": _polling,
         }
         for name in asked.only or NAMES:
             print(f"{name} ...", file=sys.stderr, flush=True)
@@ -141,6 +164,11 @@ def _orchestration(symbols: int, idle_s: float) -> list[Group]:
         return [orchestration.measure(platform, symbols, idle_s)]
 
 
+def _polling() -> list[Group]:
+    with live.platform(**polling.SETTINGS) as platform:
+        return [polling.measure(platform)]
+
+
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench/run.py", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="some four minutes, fewer sizes")
@@ -152,6 +180,16 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="where the figures go (default: bench-results.json)",
     )
     parser.add_argument("--only", action="append", choices=NAMES, help="repeatable")
+    parser.add_argument(
+        "--rows",
+        action="append",
+        type=int,
+        metavar="N",
+        help="rows around the charts, repeatable (default: 1 and 10 million; 30 take 10 GB)",
+    )
+    parser.add_argument(
+        "--arcticdb", action="store_true", help="fetch ArcticDB and compare with it"
+    )
     return parser.parse_args(arguments)
 
 

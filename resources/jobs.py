@@ -61,7 +61,7 @@ class Outlook:
     """What stands between a symbol and its completeness.
 
     Attributes:
-        requests_ahead: slices to be asked for until its last one is.
+        priority: of its most urgent slice that waits, None when none does.
         is_running: whether one of its slices is asked for now.
         last_attempt_s: until the last of its retries may begin, None without.
         free: request slots that are free now; None without a limit.
@@ -73,7 +73,7 @@ class Outlook:
 
     """
 
-    requests_ahead: int
+    priority: int | None
     is_running: bool
     last_attempt_s: float | None
     free: int | None
@@ -165,10 +165,9 @@ select c.from_ts, c.to_ts, c.last_success_at,
   left join coverage_status c on c.symbol = d.symbol and c.timeframe = d.timeframe
  where d.id = %s
 """
-# A limit bounds the count where thousands of symbols wait: an estimate then.
 _OUTLOOK = """
 with mine as (
-  select coalesce(max(priority) filter (where status = 'queued'), 1000001) as priority,
+  select max(priority) filter (where status = 'queued') as priority,
     coalesce(bool_or(status = 'running'), false) as is_running,
     extract(epoch from max(next_attempt_at) filter (where status = 'queued')
       - clock_timestamp())::float8 as last_attempt_s,
@@ -179,12 +178,7 @@ with mine as (
   select extract(epoch from cooling_until - clock_timestamp())::float8 as seconds, reason
     from provider_health where provider = 'polygon' and cooling_until > clock_timestamp()
 )
-select (
-    select count(*) from (
-      select distinct w.symbol, w.last_day from (
-        select r.symbol, r.last_day from job_runs r
-         where r.status = 'queued' and r.priority >= mine.priority limit 20000) w) ahead)::integer,
-  mine.is_running, greatest(mine.last_attempt_s, 0),
+select mine.priority, mine.is_running, greatest(mine.last_attempt_s, 0),
   rate.free, coalesce(rate.next_free_s, 0),
   coalesce(cooling.seconds, 0), coalesce('polygon: ' || cooling.reason, mine.trouble),
   exists (select from wanted_symbols where symbol = %(symbol)s),

@@ -32,6 +32,7 @@ from swiftbolt_assets.api.description import EVERYWHERE, describe, problems
 from swiftbolt_assets.api.keys import LOOPBACK_HOSTS
 from swiftbolt_assets.api.protection import (
     Bounds,
+    Compressed,
     CrossOrigin,
     KnownHosts,
     Measured,
@@ -70,12 +71,14 @@ def build_app(settings: Settings, database: Database, keys: ApiKeys, host: str) 
         lifespan=_lifespan,
     )
     pool = CallerPool(database)
+    prospects = coverage.Prospects(pool, settings.polygon_per_minute)
     app.state.api = ApiState(
         settings=settings,
         database=database,
         pool=pool,
         keys=keys,
-        newsroom=news.Newsroom(database, pool, settings),
+        newsroom=news.Newsroom(database, pool, prospects),
+        prospects=prospects,
         quote_desk=quotes.QuoteDesk(settings, database),
         is_local=host in LOOPBACK_HOSTS,
     )
@@ -96,6 +99,7 @@ def build_app(settings: Settings, database: Database, keys: ApiKeys, host: str) 
 
 def _protect(app: FastAPI, settings: Settings, host: str) -> None:
     """Put the layers around the routes; the last one added is the outermost."""
+    app.add_middleware(Compressed)
     app.add_middleware(Bounds)
     app.add_middleware(Measured, meters=app.state.meters, prefix=PREFIX)
     app.add_middleware(Options, prefix=PREFIX)

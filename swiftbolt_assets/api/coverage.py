@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 
 from resources import jobs
 from resources.chart import AGGREGATED
+from resources.queue_depth import QueueDepth
 from resources.sessions_missing import chart_splits, session_gaps
 from resources.wanted import in_turn
 from swiftbolt_assets.api.auth import AnyCaller
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from resources.callers import CallerPool, Connection
-    from swiftbolt_assets.settings import Settings
 
 router = APIRouter()
 #: A tick comes every few seconds; its sensor may be busy for a while.
@@ -67,7 +67,7 @@ def ensure_coverage(asked: CoverageRequest, request: Request, caller: AnyCaller)
         return job, described(connection, job, symbol, timeframe)
 
     _, body = in_turn(state.pool.acting_for(caller), ensure)
-    return Json(body | prospects(state.pool, state.settings, body))
+    return Json(body | state.prospects.of(body))
 
 
 @router.get("/coverage", summary="What a symbol lacks, and why", responses=answers(Covered))
@@ -127,30 +127,57 @@ def described(connection: Connection, job: UUID, symbol: str, timeframe: str) ->
     return body
 
 
-def prospects(pool: CallerPool, settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
-    """Return when it will be complete, in seconds, and what stands in the way."""
-    if body["status"] == COMPLETE:
-        return {"eta_seconds": 0.0, "message": None}
-    with pool.transaction() as connection:
-        ahead = jobs.outlook(connection, body["symbol"])
-    return {"eta_seconds": eta(ahead, settings.polygon_per_minute), "message": hindrance(ahead)}
+class Prospects:
+    """Tells when a symbol will be complete, and what stands in the way.
+
+    Args:
+        pool: asks the database, as the owner.
+        per_minute: the provider's budget; 0 without a limit.
+
+    """
+
+    def __init__(self, pool: CallerPool, per_minute: int) -> None:
+        self._pool = pool
+        self._per_minute = per_minute
+        self._depth = QueueDepth()
+
+    def of(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the fields that go with an answer about a symbol's coverage; seconds."""
+        if body["status"] == COMPLETE:
+            return {"eta_seconds": 0.0, "message": None}
+        with self._pool.transaction() as connection:
+            outlook = jobs.outlook(connection, body["symbol"])
+            waiting = 0
+            if outlook.priority is not None:
+                waiting = self._depth.ahead(connection, outlook.priority)
+        return {
+            "eta_seconds": eta(outlook, waiting, self._per_minute),
+            "message": hindrance(outlook),
+        }
 
 
-def hindrance(ahead: jobs.Outlook) -> str | None:
+def hindrance(outlook: jobs.Outlook) -> str | None:
     """Return one sentence on why it does not come on, None when it does."""
-    if not ahead.is_enabled:
+    if not outlook.is_enabled:
         return "an operator has switched it off; swiftbolt jobs set SYMBOL --enabled"
-    if ahead.trouble is None and (ahead.tick_age_s is None or ahead.tick_age_s > TICK_OLD_S):
+    if outlook.trouble is None and (outlook.tick_age_s is None or outlook.tick_age_s > TICK_OLD_S):
         return "the platform does not tick yet; unless it is starting, run swiftbolt up"
-    return ahead.trouble
+    return outlook.trouble
 
 
-def eta(ahead: jobs.Outlook, per_minute: int) -> float | None:
-    """Return the seconds until a symbol is complete, None when nothing is under way."""
+def eta(outlook: jobs.Outlook, waiting: int, per_minute: int) -> float | None:
+    """Return the seconds until a symbol is complete, None when nothing is under way.
+
+    Args:
+        outlook: what the symbol waits for.
+        waiting: requests until its last one is asked, an older count maybe.
+        per_minute: the provider's budget; 0 without a limit.
+
+    """
     return seconds_to_done(
-        ahead.requests_ahead,
-        Pace(per_minute, ahead.free or 0, ahead.next_free_s),
-        is_running=ahead.is_running,
-        cooling_s=ahead.cooling_s,
-        last_attempt_s=ahead.last_attempt_s,
+        0 if outlook.priority is None else max(waiting, 1),
+        Pace(per_minute, outlook.free or 0, outlook.next_free_s),
+        is_running=outlook.is_running,
+        cooling_s=outlook.cooling_s,
+        last_attempt_s=outlook.last_attempt_s,
     )

@@ -22,7 +22,7 @@ from resources import jobs
 from resources.chart import AGGREGATED
 from resources.news import hear
 from swiftbolt_assets.api.auth import AnyCaller
-from swiftbolt_assets.api.coverage import COMPLETE, described, prospects
+from swiftbolt_assets.api.coverage import COMPLETE, Prospects, described
 from swiftbolt_assets.api.fields import required_symbol, required_timeframe
 from swiftbolt_assets.api.replies import HttpError, encode, iso
 from swiftbolt_assets.api.state import state_of
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from resources.callers import CallerPool
     from resources.news import News
     from resources.postgres import Database
-    from swiftbolt_assets.settings import Settings
 
 router = APIRouter()
 _LOG = logging.getLogger(__name__)
@@ -103,14 +102,14 @@ class Newsroom:
     Args:
         database: where news is heard.
         pool: looks up what it means.
-        settings: the clock and the budget.
+        prospects: tells when a symbol will be complete.
 
     """
 
-    def __init__(self, database: Database, pool: CallerPool, settings: Settings) -> None:
+    def __init__(self, database: Database, pool: CallerPool, prospects: Prospects) -> None:
         self._database = database
         self._pool = pool
-        self._settings = settings
+        self._prospects = prospects
         self._topics: dict[tuple[str, str], Topic] = {}
 
     @property
@@ -202,7 +201,7 @@ class Newsroom:
         with self._pool.transaction() as connection:
             job = jobs.find_job(connection, topic.symbol, stored)
             body = described(connection, job, topic.symbol, topic.timeframe) if job else None
-        return body | prospects(self._pool, self._settings, body) if body else None
+        return body | self._prospects.of(body) if body else None
 
 
 @router.get(

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 
@@ -28,6 +30,8 @@ MOST_BODY = 64 * 1024
 _BODY_S, _REPLY_S = 10.0, 30.0
 _STREAM = "/functions/v1/events"
 _UNKNOWN = "unknown"
+#: Smaller replies fit some packets as they are.
+_WORTH_COMPRESSING = 16 * 1024
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; font-src 'self'; base-uri 'none'; "
@@ -179,6 +183,24 @@ class Bounds:
             await Json({"error": "no answer in time; try again"}, 503)(scope, receive, send)
 
 
+class Compressed(GZipMiddleware):
+    """Compresses big replies to clients that are elsewhere.
+
+    Two years of quarter hours are 2.6 MB, a tenth of that compressed. On the machine itself, also
+    behind a proxy there, it would cost more time than it saves.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(app, minimum_size=_WORTH_COMPRESSING, compresslevel=1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if _is_near(scope):
+            await self.app(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
 class Measured:
     """Counts requests and times them, by route.
 
@@ -256,3 +278,12 @@ def _host(scope: Scope) -> str:
     if text.startswith("["):
         return text.partition("]")[0].removeprefix("[")
     return text.partition(":")[0]
+
+
+def _is_near(scope: Scope) -> bool:
+    """Return whether the client is on this machine, or cannot be told."""
+    client = scope.get("client")
+    try:
+        return client is None or ip_address(client[0]).is_loopback
+    except ValueError:
+        return True

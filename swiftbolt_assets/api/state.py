@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from resources.callers import CallerPool
     from resources.postgres import Database
+    from swiftbolt_assets.api.coverage import Prospects
     from swiftbolt_assets.api.keys import ApiKeys
     from swiftbolt_assets.api.news import Newsroom
     from swiftbolt_assets.api.quotes import QuoteDesk
@@ -33,6 +34,7 @@ class ApiState:
         pool: its connections.
         keys: what callers show.
         newsroom: tells who watches.
+        prospects: tells when a symbol will be complete.
         quote_desk: answers what prices are now.
         is_local: whether it listens on loopback only.
 
@@ -43,6 +45,7 @@ class ApiState:
     pool: CallerPool
     keys: ApiKeys
     newsroom: Newsroom
+    prospects: Prospects
     quote_desk: QuoteDesk
     is_local: bool
 

@@ -93,8 +93,7 @@ _quotes = st.fixed_dictionaries(
 def test_any_reply_is_quotes_of_finite_numbers_or_an_error(quotes: Any) -> None:  # noqa: ANN401 - JSON
     try:
         found = parse_quotes(reply({"quotes": {"quote": quotes}}))
-    except ProviderError as error:
-        assert "\n" not in str(error)
+    except ProviderError:
         return
     for quote in found:
         assert quote.last > 0
