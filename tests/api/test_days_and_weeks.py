@@ -61,7 +61,8 @@ class Quarter:
 
 def walk(days: Iterable[date]) -> list[Quarter]:
     """Return random quarter hours of sessions."""
-    dice, price, found = random.Random(7)  # noqa: S311 - prices, 100.0, []
+    dice = random.Random(7)  # noqa: S311 - prices
+    price, found = 100.0, []
     for day in days:
         session = xnys().session(day)
         assert session is not None

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 #: During a session, so that there are bars of today, one of them forming.
-NOW = "2026-11-20T14:37:00-05:00"
+NOW = "2026-11-20T14:31:00-05:00"
 PROJECT = Path(embedded.__file__).parents[1]
 COMMAND = (sys.executable, "-m", "swiftbolt_assets.cli.main")
 PORTS = (3000, 8000, 8900)
