@@ -113,7 +113,8 @@ class Api:
         """Remove all symbols and what hangs on them, and what people have."""
         tables = (
             "job_runs", "job_definitions", "symbols", "symbol_plans", "auth.users",
-            "coverage_status", "heartbeats", "provider_health", "rate_limit",
+            "coverage_status", "heartbeats", "provider_health",
+            "rate_waiter", "rate_slot", "rate_limit",
         )  # fmt: skip
         for table in tables:
             self.sql(f"delete from {table}")

@@ -38,7 +38,7 @@ class Market:
             return json.load(reply)
 
     def spoil(self, *kinds: str) -> None:
-        self.call("/simulator/faults", "PUT", {"probability": 1.0, "kinds": list(kinds)})
+        self.call("/simulator/faults", "PUT", {"rate": 1.0, "kinds": list(kinds)})
 
     def heal(self) -> None:
         self.call("/simulator/faults", "DELETE")

@@ -151,7 +151,7 @@ def serve_and_interrupt(
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_every_command_of_the_readme_runs(installation: dict[str, str]) -> None:
+def test_B8_every_command_of_the_readme_runs(installation: dict[str, str]) -> None:
     """In the order of the page; what serves is interrupted once it says so."""
     seen = []
     for block in shell_blocks():
