@@ -47,7 +47,7 @@ _CHART[200]["content"] = {ARROW: {"schema": {"type": "string", "format": "binary
 class ChartRequest(BaseModel):
     """What of a symbol is to be shown.
 
-    `start` and `end` win over `days`; both ends are included.
+    `start` and `end` win over `days`, which count back from `end`; both ends are included.
     """
 
     symbol: str | None = None
@@ -182,7 +182,8 @@ def chart_range(asked: ChartRequest, timeframe: str, clock: Clock) -> tuple[date
 
     """
     today = clock.today()
-    first = max(today - timedelta(days=asked.days), today.min + timedelta(days=366))
+    last = min(today, asked.end.astimezone(NEW_YORK).date()) if asked.end else today
+    first = max(last - timedelta(days=asked.days), today.min + timedelta(days=366))
     start = asked.start.astimezone(UTC) if asked.start else midnight(_whole(first, timeframe))
     if asked.end:
         end = asked.end.astimezone(UTC)

@@ -130,7 +130,10 @@ def test_a_range_of_instants_wins_over_days(filled: Any) -> None:
     ]  # fmt: skip
     assert one["metadata"]["start_date"] == "2026-11-19T14:30:00Z"
     assert asked(start="2026-11-20T00:00:00Z")["layers"]["historical"]["count"] == 0
-    assert asked(end="2020-01-01T00:00:00Z", days=36_500)["metadata"]["total_bars"] == 0
+    assert asked(end="2020-01-01T00:00:00Z")["metadata"]["total_bars"] == 0
+    # Four sessions: the days count back from the end.
+    back = asked(end="2026-11-12T21:00:00Z", days=3)["layers"]["historical"]
+    assert (back["count"], back["oldestBar"]) == (4 * 26, "2026-11-09T14:30:00Z")
 
 
 def test_prices_before_a_split_are_folded_unless_asked_for_as_traded(filled: Any) -> None:

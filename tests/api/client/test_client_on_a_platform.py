@@ -166,22 +166,22 @@ def client(platform: Platform, new_app: Callable[..., Any]) -> Any:
 @pytest.fixture(scope="module")
 def looks(client: Any) -> list[Look]:
     """Play the sequence: a poll every third of a second in the place of one every 15 s."""
-    (offered,) = client.search("msft")
-    assert (offered["ticker"], offered["known"]) == ("MSFT", False)
-    client.sync("MSFT", source="recent_search")
-    added = client.watchlist("add", "MSFT")
-    assert [item["symbol"] for item in added["items"]] == ["MSFT"]
-    client.sync("MSFT", source="watchlist")
+    (offered,) = client.search("spy")
+    assert (offered["ticker"], offered["known"]) == ("SPY", False)
+    client.sync("SPY", source="recent_search")
+    added = client.watchlist("add", "SPY")
+    assert [item["symbol"] for item in added["items"]] == ["SPY"]
+    client.sync("SPY", source="watchlist")
     seen: list[Look] = []
-    client.sync("MSFT", source="chart_view")
+    client.sync("SPY", source="chart_view")
     deadline = time.monotonic() + 60
     while not seen or seen[-1].progress["progress_percent"] < 100:
-        ensured = client.ensure("MSFT", "h1", 730)
-        seen.append(Look(ensured, len(client.drawn("MSFT", "h1"))))
+        ensured = client.ensure("SPY", "h1", 730)
+        seen.append(Look(ensured, len(client.drawn("SPY", "h1"))))
         assert time.monotonic() < deadline, seen[-1].progress
         time.sleep(0.3)
-    client.sync("MSFT", source="chart_view")
-    seen.append(Look(client.ensure("MSFT", "h1", 730), len(client.drawn("MSFT", "h1"))))
+    client.sync("SPY", source="chart_view")
+    seen.append(Look(client.ensure("SPY", "h1", 730), len(client.drawn("SPY", "h1"))))
     return seen
 
 
@@ -206,14 +206,14 @@ def test_A37_A39_A40_B46_the_sequence_ends_complete(
     assert done.ensured["status"] == "coverage_complete"
     assert done.progress["completed_slices"] == done.progress["total_slices"]
     asked = len(platform.asked("polygon"))
-    bars = [bar for bar in client.drawn("MSFT", "h1") if not bar["is_intraday"]]
+    bars = [bar for bar in client.drawn("SPY", "h1") if not bar["is_intraday"]]
     assert len(bars) == done.progress["bars_written"]
     # 502 sessions from 2024-11-20, six of them half days; the calendar's own count.
     assert 3_400 < len(bars) < 3_550
     for timeframe in ("m15", "h4", "d1", "w1"):
-        assert client.ensure("MSFT", timeframe, 365)["status"] == "coverage_complete"
-        assert client.drawn("MSFT", timeframe)
-    client.sync("MSFT", source="chart_view")
+        assert client.ensure("SPY", timeframe, 365)["status"] == "coverage_complete"
+        assert client.drawn("SPY", timeframe)
+    client.sync("SPY", source="chart_view")
     assert len(platform.asked("polygon")) == asked
 
 
