@@ -11,6 +11,7 @@ What belongs here: what Dagster needs before it starts. What does not: its proce
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
@@ -28,7 +29,6 @@ from swiftbolt_assets.settings import CLOCK_OFFSET
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from dagster import DagsterInstance
 
@@ -117,6 +117,20 @@ def dagster_url(settings: Settings) -> str:
     return urlunsplit(urlsplit(url)._replace(scheme="postgresql+psycopg2"))
 
 
+def plain_dagster_url(settings: Settings) -> str:
+    """Return the URL of Dagster's database as libpq takes it."""
+    return f"postgresql://{dagster_url(settings).partition('://')[2]}"
+
+
+def dagster_revisions() -> set[str]:
+    """Return every revision of Dagster's schema that this code knows."""
+    import dagster_postgres
+    from alembic.script import ScriptDirectory
+
+    folder = Path(str(dagster_postgres.__file__)).parent / "alembic"
+    return {found.revision for found in ScriptDirectory(str(folder)).walk_revisions()}
+
+
 def prepare_dagster(settings: Settings, database: Database) -> None:
     """Write Dagster's home, create its database and its schema; repeatable, safe twice at once.
 
@@ -139,7 +153,7 @@ def prepare_dagster(settings: Settings, database: Database) -> None:
         partial.replace(target)
     with database.connect() as lock:
         lock.execute("select pg_advisory_lock(hashtextextended('swiftbolt dagster schema', 0))")
-        _ensure_database(dagster_url(settings), database)
+        _ensure_database(plain_dagster_url(settings), database)
         with open_instance(settings) as instance:
             instance.get_runs_count()
             add_partitions(instance, partition_tickers(database))
@@ -168,14 +182,12 @@ def add_partitions(instance: DagsterInstance, tickers: Iterable[str]) -> None:
 
 def _ensure_database(url: str, bars: Database) -> None:
     """Create Dagster's database where it is missing, through the server of the bars."""
-    parts = urlsplit(url)
-    plain = urlunsplit(parts._replace(scheme="postgresql"))
     try:
-        psycopg.connect(plain, connect_timeout=CONNECT_TIMEOUT_S).close()
+        psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_S).close()
     except psycopg.OperationalError as error:
         if "does not exist" not in str(error):
             raise StorageError(f"{DAGSTER_URL}: {first_line(error)}") from error
-        name = parts.path.strip("/")
+        name = urlsplit(url).path.strip("/")
         with bars.connect() as connection:
             try:
                 connection.execute(
