@@ -11,7 +11,6 @@ What belongs here: what Dagster needs before it starts. What does not: its proce
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
@@ -29,6 +28,7 @@ from swiftbolt_assets.settings import CLOCK_OFFSET
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from dagster import DagsterInstance
 
@@ -124,15 +124,19 @@ def plain_dagster_url(settings: Settings) -> str:
 
 def dagster_revisions() -> set[str]:
     """Return every revision of Dagster's schema that this code knows."""
-    import dagster_postgres
+    from alembic.config import Config
     from alembic.script import ScriptDirectory
+    from dagster._core.storage.sql import ALEMBIC_SCRIPTS_LOCATION
 
-    folder = Path(str(dagster_postgres.__file__)).parent / "alembic"
-    return {found.revision for found in ScriptDirectory(str(folder)).walk_revisions()}
+    config = Config()
+    config.set_main_option("script_location", ALEMBIC_SCRIPTS_LOCATION)
+    return {found.revision for found in ScriptDirectory.from_config(config).walk_revisions()}
 
 
-def prepare_dagster(settings: Settings, database: Database) -> None:
-    """Write Dagster's home, create its database and its schema; repeatable, safe twice at once.
+def prepare_dagster(settings: Settings, database: Database) -> bool:
+    """Write Dagster's home and bring its database up to date; repeatable, safe twice at once.
+
+    Returns whether the schema was upgraded, as `dagster instance migrate` does it.
 
     Raises:
         StorageError: the server refuses.
@@ -156,7 +160,11 @@ def prepare_dagster(settings: Settings, database: Database) -> None:
         _ensure_database(plain_dagster_url(settings), database)
         with open_instance(settings) as instance:
             instance.get_runs_count()
+            is_older = _is_older(instance)
+            if is_older:
+                instance.upgrade()
             add_partitions(instance, partition_tickers(database))
+    return is_older
 
 
 def open_instance(settings: Settings) -> DagsterInstance:
@@ -178,6 +186,12 @@ def add_partitions(instance: DagsterInstance, tickers: Iterable[str]) -> None:
     missing = set(tickers) - set(instance.get_dynamic_partitions(SYMBOLS.name or ""))
     if missing:
         instance.add_dynamic_partitions(SYMBOLS.name or "", sorted(missing))
+
+
+def _is_older(instance: DagsterInstance) -> bool:
+    """Return whether the storage was made by an earlier Dagster."""
+    found = instance.run_storage.alembic_version()
+    return found is not None and found[0] != found[1]
 
 
 def _ensure_database(url: str, bars: Database) -> None:

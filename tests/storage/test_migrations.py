@@ -94,37 +94,36 @@ def test_down_to_nothing_leaves_nothing_and_up_again_works(empty: Database) -> N
 
 
 #: What a user has by the first release: bars, their ledger, interest, work that is done and open.
-USED = (
-    "insert into symbols (id, ticker) values ('00000000-0000-4000-8000-000000000001', 'AAPL')"
-    " on conflict (ticker) do nothing",
-    "insert into auth.users (id) values ('6f1e2c0a-0000-4000-8000-000000000001')",
-    "insert into user_symbol_tracking (user_id, symbol_id, source)"
-    " select '6f1e2c0a-0000-4000-8000-000000000001', id, 'watchlist' from symbols"
-    " where ticker = 'AAPL'",
-    "select ensure_bar_partitions('2025-06-02', '2025-06-03')",
-    "insert into ohlc_bars_v2 (symbol_id, timeframe, ts, provider, open, high, low, close, volume)"
-    " select id, 'm15', '2025-06-02 13:30+00', 'polygon', 1, 3, 1, 2, 10.5 from symbols"
-    " where ticker = 'AAPL'",
-    "insert into session_coverage"
-    " (symbol_id, day, state, expected, bars, answers, provider, settled_at)"
-    " select id, '2025-06-02', 'final', 26, 26, 1, 'polygon', '2025-06-03' from symbols"
-    " where ticker = 'AAPL'",
-    "insert into job_runs (symbol, timeframe, job_type, slice_from, slice_to, status)"
-    " values ('AAPL', 'm15', 'fetch_intraday', '2025-06-02', '2025-06-03', 'success'),"
-    " ('AAPL', 'm15', 'fetch_intraday', '2025-06-03', '2025-06-04', 'queued')",
-    "insert into provider_requests"
-    " (provider, endpoint, symbol, sent_at, seconds, status, outcome, bars, base_minutes)"
-    " values ('polygon', 'aggs', 'AAPL', '2025-06-03', 0.2, 200, 'ok', 26, 390)",
-)
-KEPT = (
-    "select symbol_id::text, timeframe::text, ts, provider::text, close, volume from ohlc_bars_v2",
-    "select symbol_id::text, day, state, bars, settled_at from session_coverage",
-    "select source, user_id::text from user_symbol_tracking",
-    "select timeframe::text, window_days, priority from job_definitions where symbol = 'AAPL'"
-    " order by 1",
-    "select slice_from, status from job_runs where symbol = 'AAPL' order by 1",
-    "select sent_at, outcome from provider_requests",
-)
+USED = """
+insert into symbols (id, ticker) values ('00000000-0000-4000-8000-000000000001', 'AAPL')
+on conflict (ticker) do nothing;
+insert into auth.users (id) values ('6f1e2c0a-0000-4000-8000-000000000001');
+insert into user_symbol_tracking (user_id, symbol_id, source)
+select '6f1e2c0a-0000-4000-8000-000000000001', id, 'watchlist' from symbols where ticker = 'AAPL';
+select ensure_bar_partitions('2025-06-02', '2025-06-03');
+insert into ohlc_bars_v2 (symbol_id, timeframe, ts, provider, open, high, low, close, volume)
+select id, 'm15', '2025-06-02 13:30+00', 'polygon', 1, 3, 1, 2, 10.5 from symbols
+ where ticker = 'AAPL';
+insert into session_coverage
+  (symbol_id, day, state, expected, bars, answers, provider, settled_at)
+select id, '2025-06-02', 'final', 26, 26, 1, 'polygon', '2025-06-03' from symbols
+ where ticker = 'AAPL';
+insert into job_runs (symbol, timeframe, job_type, slice_from, slice_to, status) values
+  ('AAPL', 'm15', 'fetch_intraday', '2025-06-02', '2025-06-03', 'success'),
+  ('AAPL', 'm15', 'fetch_intraday', '2025-06-03', '2025-06-04', 'queued');
+insert into provider_requests
+  (provider, endpoint, symbol, sent_at, seconds, status, outcome, bars, base_minutes)
+values ('polygon', 'aggs', 'AAPL', '2025-06-03', 0.2, 200, 'ok', 26, 390);
+"""
+_KEPT = """
+select symbol_id::text, timeframe::text, ts, provider::text, close, volume from ohlc_bars_v2;
+select symbol_id::text, day, state, bars, settled_at from session_coverage;
+select source, user_id::text from user_symbol_tracking;
+select timeframe::text, window_days, priority from job_definitions where symbol = 'AAPL' order by 1;
+select slice_from, status from job_runs where symbol = 'AAPL' order by 1;
+select sent_at, outcome from provider_requests
+"""
+KEPT = _KEPT.split(";")
 
 
 def upgraded_to(database: Database, revision: str) -> None:
@@ -133,8 +132,7 @@ def upgraded_to(database: Database, revision: str) -> None:
         sql.execute("create schema if not exists auth")
     schema._run_alembic(database, "upgrade", revision)
     with database.connect() as sql:
-        for statement in USED:
-            sql.execute(statement)
+        sql.execute(USED)
 
 
 @pytest.mark.parametrize("release", sorted(schema.revisions()))
