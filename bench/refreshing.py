@@ -3,7 +3,7 @@
 The run that the schedule launches, in this process, against a simulator in another one, whose CPU
 is nobody's. The first refresh of a quarter hour is reported to Dagster's catalogue, the others are
 not; how many of each a day has follows from who is due, tick after tick. Dagster's own event rows
-stay bounded: runs of this job are deleted after two days (held by a test). What belongs here: a
+stay bounded: runs of this job are deleted after two days. What belongs here: a
 refresh. What does not: launching a run (`orchestration.py`).
 """
 
@@ -28,10 +28,11 @@ from results import Group, Line
 from resources.embedded import locate
 from resources.postgres import sibling_database
 from resources.tracking import track
-from swiftbolt_assets.assets.live import KEPT, REFRESH_TODAY
+from swiftbolt_assets.assets.live import REFRESH_TODAY
 from swiftbolt_assets.cli.installation import ready
 from swiftbolt_assets.definitions import build_definitions
 from swiftbolt_assets.market.live import TICK, Watched, closed_through, due
+from swiftbolt_assets.market.retention import BRIEF
 from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.orchestration.instance import open_instance, prepare_dagster
 from swiftbolt_assets.orchestration.ports import LOOPBACK, SIMULATOR_PORT
@@ -125,14 +126,14 @@ def _measure(settings: Settings, database: Database, home: Path) -> Group:
         Line(
             f"event rows a day, {runs['reported']} + {runs['plain']} runs",
             f"{rows:,}",
-            f"deleted after {KEPT.days} days",
+            f"deleted after {BRIEF.days} days",
         )
     )
     group.data = {
         "refreshes": {name: vars(one) for name, one in found.items()},
         "runs_a_day": runs,
         "event_rows_a_day": rows,
-        "kept_days": KEPT.days,
+        "kept_days": BRIEF.days,
     }
     return group
 

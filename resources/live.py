@@ -91,14 +91,6 @@ class LiveBook:
             ).fetchall()
         return {UUID(str(row[0])): TodaysBars(*row[1:]) for row in rows}
 
-    def forget_requests(self) -> None:
-        """Delete what the log of requests holds of past weeks: 100 symbols cost 10,000 a day."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                "delete from provider_requests where provider = 'tradier'"
-                " and sent_at < clock_timestamp() - interval '7 days'"
-            )
-
     @contextmanager
     def turn(self) -> Iterator[bool]:
         """Yield whether nobody else serves the due symbols; a killed holder lets go."""

@@ -96,6 +96,13 @@ def newest_revision() -> str:
     return head
 
 
+def revisions() -> set[str]:
+    """Return every revision that this code knows."""
+    from alembic.script import ScriptDirectory
+
+    return {found.revision for found in ScriptDirectory.from_config(_config()).walk_revisions()}
+
+
 def downgrade(database: Database, to: str) -> None:
     """Take the schema back to a revision (`base` for none); data of later ones is lost."""
     _run_alembic(database, "downgrade", to)

@@ -11,6 +11,7 @@ import dagster as dg
 from resources.dagster import PolygonResource, PostgresResource, TradierResource
 from sensors.backfill import Rules, build_backfill_sensor
 from sensors.failures import build_failure_sensor
+from sensors.retention import build_retention_schedule
 from sensors.schedules import build_live_schedule
 from sensors.splits import build_splits_sensor
 from sensors.symbols import build_symbols_sensor
@@ -20,6 +21,7 @@ from swiftbolt_assets.assets.splits import build_splits_job
 from swiftbolt_assets.market.lanes import PEOPLE
 from swiftbolt_assets.market.timeframes import Timeframe
 from swiftbolt_assets.orchestration.forked_runs import fork_runs
+from swiftbolt_assets.orchestration.retention import build_retention_job
 from swiftbolt_assets.orchestration.simulated import SimulatedPolygon, SimulatedTradier
 from swiftbolt_assets.settings import Settings, read_settings
 
@@ -37,9 +39,13 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     rules = Rules(settings.first_date, settings.max_concurrent_jobs, settings.background)
     least = 0 if settings.background else PEOPLE
     live = build_live_job(derived, least)
+    retention = build_retention_job()
     return dg.Definitions(
         assets=[bars],
-        schedules=[build_live_schedule(postgres, tradier, live, least_priority=least)],
+        schedules=[
+            build_live_schedule(postgres, tradier, live, least_priority=least),
+            build_retention_schedule(postgres, retention),
+        ],
         sensors=[
             build_backfill_sensor(postgres, rules),
             build_failure_sensor(postgres),
@@ -50,12 +56,14 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             dg.define_asset_job(FILL_BARS, selection=dg.AssetSelection.assets(bars)),
             live,
             build_splits_job(),
+            retention,
         ],
         resources={
             "postgres": postgres,
             "polygon": history,
             "tradier": tradier,
         },
+        loggers={"console": console_logger(settings)},
         # One process a run: a step of its own would import everything again, 1-2 s of CPU.
         executor=dg.in_process_executor,
     )
@@ -65,6 +73,11 @@ def derived_timeframes(settings: Settings) -> list[Timeframe]:
     """Return the timeframes that are derived from the 15-minute bars."""
     wanted = {Timeframe.H1: settings.resample_h1, Timeframe.H4: settings.resample_h4}
     return [timeframe for timeframe, is_wanted in wanted.items() if is_wanted]
+
+
+def console_logger(settings: Settings) -> dg.LoggerDefinition:
+    """Return how runs write their log."""
+    return dg.json_console_logger if settings.log_format == "json" else dg.colored_console_logger
 
 
 def polygon_resource(settings: Settings) -> PolygonResource:

@@ -32,6 +32,8 @@ CLOCK_OFFSET = "SWIFTBOLT_CLOCK_OFFSET"
 #: Where the exchange's calendar begins.
 _EARLIEST = date(2015, 1, 2)
 _MOST = 100_000
+#: Reports look back a week.
+_LEAST_RETENTION = 7
 #: Shorter keys can be guessed; HS256 wants 32 bytes (RFC 7518, 3.2).
 _KEY_LENGTH, _SECRET_LENGTH = 16, 32
 _HOST_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]*")
@@ -65,6 +67,8 @@ class Settings:
         jwt_secret: signs people's tokens (HS256), or None.
         jwks_url: where the public keys of people's tokens are, or None.
         cors_origins: web origins that may call the API from a browser; `*` for all.
+        retention_days: how long runs, events, requests and finished slices are kept.
+        log_format: `text` or `json`, how the processes write their logs.
 
     """
 
@@ -92,6 +96,8 @@ class Settings:
     jwt_secret: str | None = field(repr=False)
     jwks_url: str | None
     cors_origins: tuple[str, ...]
+    retention_days: int
+    log_format: str
 
     @property
     def simulated(self) -> bool:
@@ -143,6 +149,8 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         jwt_secret=_api_key(env, "SWIFTBOLT_JWT_SECRET", least=_SECRET_LENGTH),
         jwks_url=_provider_url(env, "SWIFTBOLT_JWKS_URL"),
         cors_origins=_origins(env, "SWIFTBOLT_CORS_ORIGINS"),
+        retention_days=_count(env, "SWIFTBOLT_RETENTION_DAYS", 30, least=_LEAST_RETENTION),
+        log_format=_choice(env, "SWIFTBOLT_LOG_FORMAT", ("text", "json")),
     )
 
 

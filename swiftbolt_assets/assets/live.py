@@ -2,9 +2,8 @@
 
 An op, not an asset: a run of the assets covers a range of symbols between two names, and those that
 are due are seldom neighbours. It reports to the catalogue what it stored: each symbol's partition
-of today once a quarter hour, not at every refresh, and deletes its own runs of the days before
-yesterday, whose partitions the history has reported again, and the log of live requests after a
-week. So both logs stay bounded.
+of today once a quarter hour, not at every refresh. Its runs and requests are many and soon stale:
+they go sooner than others (`market/retention.py`).
 
 What belongs here: the run. What does not: the round itself (`refreshing.py`), when it is
 launched (`sensors/schedules.py`).
@@ -14,7 +13,7 @@ launched (`sensors/schedules.py`).
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import dagster as dg
 
@@ -30,9 +29,6 @@ from swiftbolt_assets.market.sessions import SLOT, Session, xnys
 from swiftbolt_assets.market.timeframes import Timeframe
 
 REFRESH_TODAY = "refresh_today"
-#: Older runs of this job are deleted, so many at a time.
-KEPT = timedelta(days=2)
-_DELETED_AT_ONCE = 20
 
 
 def build_live_job(derived: Sequence[Timeframe], least_priority: int) -> dg.JobDefinition:
@@ -54,14 +50,12 @@ def build_live_job(derived: Sequence[Timeframe], least_priority: int) -> dg.JobD
             with book.turn() as is_ours:
                 if is_ours:
                     _Run(context, storage, book, derived, least_priority).serve(tradier)
-                    book.forget_requests()
                 else:
                     context.log.info("another run serves the due symbols")
         except SwiftBoltError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         finally:
             storage.close()
-        _forget_old_runs(context.instance)
 
     @dg.job(
         name=REFRESH_TODAY,
@@ -176,13 +170,3 @@ def _summary(done: Sequence[Refreshed], wanted: int, watched: int) -> str:
         f"{sum(one.requests for one in stored)} requests, "
         f"{sum(one.seconds for one in stored):.2f} s"
     )
-
-
-def _forget_old_runs(instance: dg.DagsterInstance) -> None:
-    old = instance.get_run_records(
-        dg.RunsFilter(job_name=REFRESH_TODAY, created_before=datetime.now(UTC) - KEPT),
-        limit=_DELETED_AT_ONCE,
-        ascending=True,
-    )
-    for record in old:
-        instance.delete_run(record.dagster_run.run_id)

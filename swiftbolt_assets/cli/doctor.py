@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _FREE_BYTES = 1_000_000_000
 _CALENDAR_DAYS = 90
+_MB = 1_000_000
+_PRUNING_IS_LATE = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def _database(settings: Settings, database: Database) -> Iterator[Finding]:
         version = connection.info.server_version
     kind = without_password(settings.database_url) if settings.database_url else "embedded"
     yield Finding("database", good=True, text=f"{kind}, Postgres {version // 10000}")
-    for check in (_schema, _source, _cool_downs, _platform):
+    for check in (_schema, _source, _growth, _cool_downs, _platform):
         yield _guarded(check, settings, database)
 
 
@@ -149,6 +152,33 @@ def _source(settings: Settings, database: Database) -> Finding:
         text=f"the database holds {held} bars, the keys ask for {wanted} ones; "
         "use another SWIFTBOLT_HOME or database",
     )
+
+
+def _growth(settings: Settings, database: Database) -> Finding:
+    from resources.dagster_history import DagsterHistory
+    from resources.postgres import Database
+    from resources.retention import Retention
+    from resources.schema import newest_revision, revision
+    from swiftbolt_assets.orchestration.instance import plain_dagster_url
+
+    if revision(database) != newest_revision():
+        return Finding("growth", good=True, text="not known yet")
+    dagster = Database(plain_dagster_url(settings), database.clock_offset)
+    book = Retention(database)
+    found = book.growth(DagsterHistory(dagster).size())
+    sizes = f"bars {found.bars_bytes / _MB:.0f} MB, Dagster {found.dagster_bytes / _MB:.0f} MB"
+    bound = f"runs, events and requests go after {settings.retention_days} days"
+    if not found.days:
+        return Finding("growth", good=True, text=f"{sizes}; a day's is known tomorrow; {bound}")
+    pace = (
+        f"{found.bars_a_day / _MB:+.1f} and {found.dagster_a_day / _MB:+.1f} MB a day"
+        f" over {found.days:.0f} days"
+    )
+    age = book.age()
+    if age > _PRUNING_IS_LATE:
+        text = f"{sizes}, {pace}; old rows were last pruned {age.days} days ago: run swiftbolt up"
+        return Finding("growth", good=False, text=text)
+    return Finding("growth", good=True, text=f"{sizes}, {pace}; {bound}")
 
 
 def _cool_downs(_settings: Settings, database: Database) -> Finding:

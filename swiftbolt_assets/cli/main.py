@@ -232,6 +232,26 @@ def deploy(*, port_offset: str) -> None:
 
 
 @cli.command()
+@click.argument("target", metavar="FILE")
+@click.option("--force", is_flag=True, help="Overwrite FILE.")
+def backup(target: str, *, force: bool) -> None:
+    """Write both databases to one file, while everything runs."""
+    from swiftbolt_assets.cli.backup import run_backup
+
+    run_backup(target, force=force)
+
+
+@cli.command()
+@click.argument("source", metavar="FILE")
+@click.option("--force", is_flag=True, help="Replace the databases that are there.")
+def restore(source: str, *, force: bool) -> None:
+    """Bring both databases back from a backup."""
+    from swiftbolt_assets.cli.restore import run_restore
+
+    run_restore(source, force=force)
+
+
+@cli.command()
 def doctor() -> None:
     """Say what is wrong here and how to mend it."""
     from swiftbolt_assets.cli.doctor import run_doctor

@@ -14,10 +14,12 @@ def run_migrate() -> None:
 
     with opened() as installation:
         done = migrate(installation.database, installation.settings.first_date)
-        prepare_dagster(installation.settings, installation.database)
+        dagster_upgraded = prepare_dagster(installation.settings, installation.database)
     if done.before == done.after:
         click.echo(f"schema {done.after}: already the newest")
     else:
         click.echo(f"schema {done.after}: upgraded from {done.before or 'an empty database'}")
+    if dagster_upgraded:
+        click.echo("Dagster's schema upgraded")
     if done.partitions_added:
         click.echo(f"{done.partitions_added} month partitions added")

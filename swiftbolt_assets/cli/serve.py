@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
+from datetime import UTC, datetime
 
 import click
 
@@ -29,7 +31,7 @@ def run_serve(*, host: str | None, port_offset: str) -> None:
 
     keys = api_keys(settings, address)
     with listening(address, API_PORT + offset) as listener:
-        _log_to_stderr()
+        _log_to_stderr(as_json=settings.log_format == "json")
         with ready(settings) as installation:
             url = http_address(address, API_PORT + offset)
             source = "simulated" if settings.simulated else "real"
@@ -38,8 +40,21 @@ def run_serve(*, host: str | None, port_offset: str) -> None:
             server(settings, installation.database, keys, address).run(sockets=[listener])
 
 
-def _log_to_stderr() -> None:
+class _Lines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line = {"at": at, "level": record.levelname, "logger": record.name}
+        line["message"] = record.getMessage()
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def _log_to_stderr(*, as_json: bool) -> None:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s")
+    handler.setFormatter(_Lines() if as_json else text)
     logging.root.addHandler(handler)
     logging.getLogger("swiftbolt_assets").setLevel(logging.INFO)

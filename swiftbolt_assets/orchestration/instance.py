@@ -117,8 +117,26 @@ def dagster_url(settings: Settings) -> str:
     return urlunsplit(urlsplit(url)._replace(scheme="postgresql+psycopg2"))
 
 
-def prepare_dagster(settings: Settings, database: Database) -> None:
-    """Write Dagster's home, create its database and its schema; repeatable, safe twice at once.
+def plain_dagster_url(settings: Settings) -> str:
+    """Return the URL of Dagster's database as libpq takes it."""
+    return f"postgresql://{dagster_url(settings).partition('://')[2]}"
+
+
+def dagster_revisions() -> set[str]:
+    """Return every revision of Dagster's schema that this code knows."""
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+    from dagster._core.storage.sql import ALEMBIC_SCRIPTS_LOCATION
+
+    config = Config()
+    config.set_main_option("script_location", ALEMBIC_SCRIPTS_LOCATION)
+    return {found.revision for found in ScriptDirectory.from_config(config).walk_revisions()}
+
+
+def prepare_dagster(settings: Settings, database: Database) -> bool:
+    """Write Dagster's home and bring its database up to date; repeatable, safe twice at once.
+
+    Returns whether the schema was upgraded, as `dagster instance migrate` does it.
 
     Raises:
         StorageError: the server refuses.
@@ -139,10 +157,14 @@ def prepare_dagster(settings: Settings, database: Database) -> None:
         partial.replace(target)
     with database.connect() as lock:
         lock.execute("select pg_advisory_lock(hashtextextended('swiftbolt dagster schema', 0))")
-        _ensure_database(dagster_url(settings), database)
+        _ensure_database(plain_dagster_url(settings), database)
         with open_instance(settings) as instance:
             instance.get_runs_count()
+            is_older = _is_older(instance)
+            if is_older:
+                instance.upgrade()
             add_partitions(instance, partition_tickers(database))
+    return is_older
 
 
 def open_instance(settings: Settings) -> DagsterInstance:
@@ -166,16 +188,20 @@ def add_partitions(instance: DagsterInstance, tickers: Iterable[str]) -> None:
         instance.add_dynamic_partitions(SYMBOLS.name or "", sorted(missing))
 
 
+def _is_older(instance: DagsterInstance) -> bool:
+    """Return whether the storage was made by an earlier Dagster."""
+    found = instance.run_storage.alembic_version()
+    return found is not None and found[0] != found[1]
+
+
 def _ensure_database(url: str, bars: Database) -> None:
     """Create Dagster's database where it is missing, through the server of the bars."""
-    parts = urlsplit(url)
-    plain = urlunsplit(parts._replace(scheme="postgresql"))
     try:
-        psycopg.connect(plain, connect_timeout=CONNECT_TIMEOUT_S).close()
+        psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_S).close()
     except psycopg.OperationalError as error:
         if "does not exist" not in str(error):
             raise StorageError(f"{DAGSTER_URL}: {first_line(error)}") from error
-        name = parts.path.strip("/")
+        name = urlsplit(url).path.strip("/")
         with bars.connect() as connection:
             try:
                 connection.execute(

@@ -77,8 +77,8 @@ def running_platform(
                 _code_location(settings, Path(sockets) / "code.sock"),
                 _api(api_host, ports.api, port_offset),
             )
-            supervisor.start(_daemon(workspace))
-            supervisor.start(_web_ui(workspace, ports.dagster))
+            supervisor.start(_daemon(settings, workspace))
+            supervisor.start(_web_ui(settings, workspace, ports.dagster))
             fail_runs(settings, lost)
             supervisor.announce()
             yield platform, supervisor
@@ -105,6 +105,7 @@ def _code_location(settings: Settings, path: Path) -> Service:
     # A unix socket in a private folder: whoever reaches a code server runs code in it.
     command = [sys.executable, "-m", "dagster", "api", "grpc", "--socket", str(path)]
     command += ["-m", "swiftbolt_assets.definitions", "--location-name", LOCATION]
+    command += _log_format(settings)
 
     def look() -> Callable[[], object]:
         # Its runs died with it; left as started they would hold the queue's slots for hours.
@@ -114,16 +115,20 @@ def _code_location(settings: Settings, path: Path) -> Service:
     return Service("code-location", command, lambda: _listens_at(path), look)
 
 
-def _daemon(workspace: Path) -> Service:
+def _daemon(settings: Settings, workspace: Path) -> Service:
     command = [sys.executable, "-m", "swiftbolt_assets.orchestration.daemon", "run"]
-    command += ["-w", str(workspace)]
+    command += ["-w", str(workspace), *_log_format(settings)]
     return Service("daemon", command, lambda: True)
 
 
-def _web_ui(workspace: Path, port: int) -> Service:
+def _web_ui(settings: Settings, workspace: Path, port: int) -> Service:
     command = [sys.executable, "-m", "dagster_webserver", "-h", LOOPBACK, "-p", str(port)]
-    command += ["-w", str(workspace)]
+    command += ["-w", str(workspace), *_log_format(settings)]
     return Service("web-ui", command, lambda: dagster_answers(port))
+
+
+def _log_format(settings: Settings) -> list[str]:
+    return ["--log-format", "json"] if settings.log_format == "json" else []
 
 
 def _write_workspace(settings: Settings, path: Path) -> Path:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from swiftbolt_assets.errors import SwiftBoltError
 from swiftbolt_assets.orchestration import guard
+from swiftbolt_assets.orchestration.logs import rotate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +30,6 @@ STOP_S = 20.0
 LONGEST_PAUSE_S = 30.0
 _START_S = 90.0
 _POLL_S = 0.1
-_LOG_BYTES = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,10 @@ class Supervisor:
             SwiftBoltError: it cannot be done now; call again.
 
         """
+        try:
+            rotate(self._logs)
+        except OSError as error:
+            raise SwiftBoltError(f"{self._logs}: {error.strerror}; make room") from error
         mended = []
         for child in self._children:
             now = time.monotonic()
@@ -167,8 +171,6 @@ class Supervisor:
             self._start_guard()
         self._logs.mkdir(parents=True, exist_ok=True)
         path = self._logs / f"{service.name}.log"
-        if path.exists() and path.stat().st_size > _LOG_BYTES:
-            path.replace(path.with_suffix(".log.old"))
         with path.open("ab") as log:
             process = subprocess.Popen(
                 list(service.command),

@@ -93,6 +93,80 @@ def test_down_to_nothing_leaves_nothing_and_up_again_works(empty: Database) -> N
     assert objects(empty) == made
 
 
+#: What a user has by the first release: bars, their ledger, interest, work that is done and open.
+USED = """
+insert into symbols (id, ticker) values ('00000000-0000-4000-8000-000000000001', 'AAPL')
+on conflict (ticker) do nothing;
+insert into auth.users (id) values ('6f1e2c0a-0000-4000-8000-000000000001');
+insert into user_symbol_tracking (user_id, symbol_id, source)
+select '6f1e2c0a-0000-4000-8000-000000000001', id, 'watchlist' from symbols where ticker = 'AAPL';
+select ensure_bar_partitions('2025-06-02', '2025-06-03');
+insert into ohlc_bars_v2 (symbol_id, timeframe, ts, provider, open, high, low, close, volume)
+select id, 'm15', '2025-06-02 13:30+00', 'polygon', 1, 3, 1, 2, 10.5 from symbols
+ where ticker = 'AAPL';
+insert into session_coverage
+  (symbol_id, day, state, expected, bars, answers, provider, settled_at)
+select id, '2025-06-02', 'final', 26, 26, 1, 'polygon', '2025-06-03' from symbols
+ where ticker = 'AAPL';
+insert into job_runs (symbol, timeframe, job_type, slice_from, slice_to, status) values
+  ('AAPL', 'm15', 'fetch_intraday', '2025-06-02', '2025-06-03', 'success'),
+  ('AAPL', 'm15', 'fetch_intraday', '2025-06-03', '2025-06-04', 'queued');
+insert into provider_requests
+  (provider, endpoint, symbol, sent_at, seconds, status, outcome, bars, base_minutes)
+values ('polygon', 'aggs', 'AAPL', '2025-06-03', 0.2, 200, 'ok', 26, 390);
+"""
+_KEPT = """
+select symbol_id::text, timeframe::text, ts, provider::text, close, volume from ohlc_bars_v2;
+select symbol_id::text, day, state, bars, settled_at from session_coverage;
+select source, user_id::text from user_symbol_tracking;
+select timeframe::text, window_days, priority from job_definitions where symbol = 'AAPL' order by 1;
+select slice_from, status from job_runs where symbol = 'AAPL' order by 1;
+select sent_at, outcome from provider_requests
+"""
+KEPT = _KEPT.split(";")
+
+
+def upgraded_to(database: Database, revision: str) -> None:
+    """Make a database as a release left it, and used."""
+    with database.connect() as sql:
+        sql.execute("create schema if not exists auth")
+    schema._run_alembic(database, "upgrade", revision)
+    with database.connect() as sql:
+        sql.execute(USED)
+
+
+@pytest.mark.parametrize("release", sorted(schema.revisions()))
+def test_every_released_schema_becomes_the_newest_with_what_was_in_it(
+    empty: Database, database: Database, release: str
+) -> None:
+    upgraded_to(empty, release)
+    before = [rows(empty, statement) for statement in KEPT]
+    assert all(before)
+    assert migrate(empty, FIRST_DATE).after == newest_revision()
+    assert [rows(empty, statement) for statement in KEPT] == before
+    months = "ohlc_bars_v2_"
+    assert [one for one in objects(empty) if not one[1].startswith(months)] == [
+        one for one in objects(database) if not one[1].startswith(months)
+    ]
+    # What is wanted is planned, and what is covered is not.
+    with empty.connect() as sql:
+        sql.execute("update symbol_plans set stale = true")
+        sql.execute("select plan_job_runs('AAPL', 0, 10)")
+    asked = "select count(*) from job_runs where symbol = 'AAPL' and first_day <= '2025-06-02'"
+    assert rows(empty, asked) == [(0,)]
+
+
+@pytest.mark.parametrize("release", sorted(schema.revisions())[1:])
+def test_each_step_can_be_taken_back_with_what_is_in_it(empty: Database, release: str) -> None:
+    upgraded_to(empty, release)
+    before = [rows(empty, statement) for statement in KEPT]
+    downgrade(empty, "-1")
+    assert revision(empty) == f"{int(release) - 1:04}"
+    assert [rows(empty, statement) for statement in KEPT] == before
+    migrate(empty, FIRST_DATE)
+    assert [rows(empty, statement) for statement in KEPT] == before
+
+
 def test_what_supabase_brings_along_is_left_as_it_is(empty: Database) -> None:
     with empty.connect() as sql:
         sql.execute("create schema auth")

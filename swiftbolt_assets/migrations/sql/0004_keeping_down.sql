@@ -1,0 +1,2 @@
+delete from heartbeats where name = 'retention';
+drop table database_sizes;
