@@ -5,7 +5,6 @@ RUN := $(UV) run --frozen
 ARGS ?=
 MAKEFLAGS += --no-print-directory
 # Every process of a platform imports Dagster: compiled once, not at each start (3.6 s -> 1.6 s).
-export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench clean

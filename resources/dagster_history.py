@@ -109,7 +109,8 @@ _EVENTS = """
 with gone as (
   delete from event_logs e
    where e.run_id = any(%(runs)s)
-     and not (e.dagster_event_type = 'ASSET_MATERIALIZATION' and not exists (
+     -- Lines of text have no type.
+     and (e.dagster_event_type is distinct from 'ASSET_MATERIALIZATION' or exists (
        select from event_logs n
         where n.asset_key = e.asset_key and n.partition = e.partition and n.id > e.id
           and n.dagster_event_type = 'ASSET_MATERIALIZATION'))
