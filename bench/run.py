@@ -113,6 +113,7 @@ def main(arguments: Sequence[str]) -> int:
         for name in asked.only or NAMES:
             print(f"{name} ...", file=sys.stderr, flush=True)
             groups += work[name]()
+    gc.unfreeze()
     show(facts, groups)
     seconds = time.monotonic() - started
     found = {

@@ -349,21 +349,6 @@ def test_the_budget_cuts_a_round_and_the_next_one_goes_on(
     assert isinstance(exchange.tick(), dg.RunRequest)
 
 
-def test_runs_of_the_days_before_yesterday_are_deleted(exchange: Exchange) -> None:
-    exchange.track("AAPL")
-    old, kept = exchange.refresh(), exchange.refresh()
-    exchange.dagster_sql(
-        "update runs set create_timestamp = create_timestamp - interval '49 hours'"
-        " where run_id = %s",
-        old.run_id,
-    )
-    exchange.refresh()
-    with open_instance(exchange.settings) as instance:
-        assert instance.get_run_by_id(old.run_id) is None
-        assert list(instance.all_logs(old.run_id)) == []
-        assert instance.get_run_by_id(kept.run_id) is not None
-
-
 def test_a_database_whose_clock_is_in_berlin_changes_nothing(exchange: Exchange) -> None:
     (name,) = exchange.sql("select current_database()")[0]
     exchange.sql(f"alter database {name} set timezone to 'Europe/Berlin'")
