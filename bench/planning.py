@@ -41,7 +41,7 @@ select 'fetch_intraday', 'S' || lpad(n::text, 5, '0'), t, 730, 100
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
     """A plan of everything: seconds, the server process's memory, rows, a newcomer's wait."""
 
     seconds: float
@@ -70,7 +70,7 @@ def measure(server: Server, sizes: tuple[int, ...]) -> Group:
 
 def _measure(group: Group, database: Database, size: int) -> None:
     load = os.getloadavg()[0]
-    found = _plan(database)
+    found = plan_everything(database)
     planned, rows = found.seconds, found.rows
     assert rows >= size * 3 * 10, f"{rows} slices of {size} symbols"
     queue = WorkQueue(database)
@@ -111,7 +111,7 @@ def _measure(group: Group, database: Database, size: int) -> None:
     }
 
 
-def _plan(database: Database) -> _Plan:
+def plan_everything(database: Database) -> Plan:
     """Plan everything in batches, while another connection wants one symbol planned, on and on."""
     ended = threading.Event()
     waits: list[float] = []
@@ -140,7 +140,7 @@ def _plan(database: Database) -> _Plan:
         peak.stop()
     with database.transaction() as connection:
         row = connection.execute("select count(*) from job_runs").fetchone()
-    return _Plan(seconds, peak.mb, int(row[0]) if row else 0, max(waits))
+    return Plan(seconds, peak.mb, int(row[0]) if row else 0, max(waits))
 
 
 class _OwnMemory(threading.Thread):

@@ -35,6 +35,7 @@ import resampling
 import rivals
 import sensor
 import tracking
+import universe
 from replies import DENSE, record
 from results import Group, machine, show
 from server import running
@@ -61,6 +62,7 @@ NAMES = (
     "rivals",
     "coverage",
     "polling",
+    "universe",
 )
 
 
@@ -109,6 +111,14 @@ def main(arguments: Sequence[str]) -> int:
                 )
             ],
             "polling": _polling,
+            "universe": lambda: [
+                universe.measure(
+                    server,
+                    recorded,
+                    universe.QUICK if quick else universe.FULL,
+                    3 if quick else 10,
+                )
+            ],
         }
         for name in asked.only or NAMES:
             print(f"{name} ...", file=sys.stderr, flush=True)

@@ -50,6 +50,19 @@ class Client:
         headers = self._headers | {"Accept": accept}
         path = f"/functions/v1/{name}"
         self._connection.request("POST", path, json.dumps(body), headers)
+        return self._read(name)
+
+    def get(self, path: str) -> bytes:
+        """Return the body of a page.
+
+        Raises:
+            RuntimeError: it is no 200.
+
+        """
+        self._connection.request("GET", f"/{path}", headers=self._headers)
+        return self._read(path)
+
+    def _read(self, name: str) -> bytes:
         reply = self._connection.getresponse()
         found = reply.read()
         if reply.status != http.client.OK:

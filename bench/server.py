@@ -36,6 +36,11 @@ class Server:
         self._url = embedded.start(home).url("swiftbolt")
         migrate(Database(self._url, timedelta(0)), FIRST_PARTITION)
 
+    @property
+    def dagster_url(self) -> str:
+        """Return the URL of the database beside, which a platform's Dagster would take."""
+        return sibling_database(self._url, "_dagster")
+
     @contextmanager
     def database(self) -> Iterator[Database]:
         """Make an empty migrated database and drop it afterwards."""
@@ -54,7 +59,7 @@ class Server:
             admin.execute("checkpoint")
 
     def _admin(self) -> psycopg.Connection[tuple[object, ...]]:
-        return psycopg.connect(sibling_database(self._url, "_dagster"), autocommit=True)
+        return psycopg.connect(self.dagster_url, autocommit=True)
 
 
 def _quoted(name: str) -> sql.Identifier:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 #: So many jobs of one state are listed at most.
 _MOST = 100
+_DONE = "status = 'success'"
+#: Which rows of a state are looked at: the newest. Of those that are done an index knows them.
+_ENDED = "finished_at desc nulls last"
+_TOUCHED = "coalesce(finished_at, started_at, created_at) desc"
 
 
 @dataclass(frozen=True)
@@ -119,11 +123,12 @@ def failed_jobs(database: Database, symbol: str | None) -> list[Job]:
 
 def recent_jobs(database: Database, symbol: str | None, most: int) -> list[Job]:
     """Return the last successes, the latest first."""
-    return _jobs(database, symbol, "status = 'success'", "finished_at desc nulls last", most)
+    return _jobs(database, symbol, _DONE, "finished_at desc nulls last", most)
 
 
 def _jobs(database: Database, symbol: str | None, state: str, order: str, most: int) -> list[Job]:
-    statement = _JOBS.format(state=state, order=order)
+    newest = _ENDED if state == _DONE else _TOUCHED
+    statement = _JOBS.format(state=state, order=order, newest=newest)
     values = {"symbol": symbol, "most": most, "rows": most * 10}
     with database.transaction() as connection:
         rows = connection.execute(statement.encode(), values).fetchall()
@@ -167,7 +172,7 @@ _JOBS = """
 with rows as (
   select * from job_runs
    where {state} and (%(symbol)s::text is null or symbol = %(symbol)s)
-   order by coalesce(finished_at, started_at, created_at) desc
+   order by {newest}
    limit %(rows)s
 ), latest as (
   select distinct on (

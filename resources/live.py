@@ -48,14 +48,21 @@ class LiveBook:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def watched(self, *, least_priority: int = 0) -> list[Watched]:
+    def watched(self, *, least_priority: int = 0, symbol: str | None = None) -> list[Watched]:
         """Return the symbols that people want, by name.
 
         Args:
             least_priority: symbols that are wanted less are left out.
+            symbol: all others are left out, too.
 
         """
-        return self._read(_WATCHED + _WANTED, {"least": least_priority})
+        return self._read(_WATCHED + _WANTED, {"least": least_priority, "symbol": symbol})
+
+    def watched_count(self, *, least_priority: int = 0) -> int:
+        """Return how many symbols people want."""
+        with self._database.transaction() as connection:
+            row = connection.execute(_COUNT, {"least": least_priority}).fetchone()
+        return int(row[0]) if row else 0
 
     def of_symbols(self, tickers: Collection[str]) -> list[Watched]:
         """Return known symbols, wanted or not, by name."""
@@ -111,16 +118,23 @@ class LiveBook:
 # A chart's interest is touched whenever it is tracked again.
 _WATCHED = """
 select s.ticker, s.id, coalesce(w.priority, 0),
-  exists (
-    select from user_symbol_tracking t
-     where t.symbol_id = s.id and t.source = 'chart_view'
-       and t.updated_at > clock_timestamp() - make_interval(secs => %(on_screen)s)),
+  s.id in (
+    select t.symbol_id from user_symbol_tracking t
+     where t.source = 'chart_view'
+       and t.updated_at > now() - make_interval(secs => %(on_screen)s)),
   l.refreshed_at, l.reported_through, coalesce(l.retry_at <= clock_timestamp(), true), l.error
 from symbols s
 left join wanted_symbols w on w.symbol = s.ticker
 left join live_refreshes l on l.symbol_id = s.id
 """
-_WANTED = "where w.priority >= %(least)s order by s.ticker"
+_WANTED = """
+where w.priority >= %(least)s and (%(symbol)s::text is null or s.ticker = %(symbol)s)
+order by s.ticker
+"""
+_COUNT = """
+select count(*) from wanted_symbols w join symbols s on s.ticker = w.symbol
+where w.priority >= %(least)s
+"""
 _NAMED = "where s.ticker = any(%(tickers)s) order by s.ticker"
 
 _REFRESHED = """

@@ -93,7 +93,8 @@ def queue_report(connection: Connection) -> QueueReport:
         _rows(connection, "status = 'running' order by started_at", _LISTED),
         _rows(
             connection,
-            "status in ('success', 'failed') and finished_at is not null order by finished_at desc",
+            "status in ('success', 'failed') and finished_at is not null"
+            " order by finished_at desc nulls last",
             _RECENT,
         ),
     )

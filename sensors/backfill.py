@@ -16,8 +16,9 @@ import dagster as dg
 
 from resources.provider_health import ProviderHealth
 from swiftbolt_assets.assets.describing import GROUP
-from swiftbolt_assets.assets.partitions import SYMBOLS, bar_partitions
+from swiftbolt_assets.assets.partitions import bar_partitions, symbol_set
 from swiftbolt_assets.market.lanes import PEOPLE, least_priority
+from swiftbolt_assets.market.shards import UNDIVIDED, Shards
 from swiftbolt_assets.orchestration.launching import requests_for
 from swiftbolt_assets.orchestration.lost_claims import reap
 
@@ -40,12 +41,14 @@ class Rules:
         first_date: the first partition.
         most: symbols that are worked on at once.
         background: whether the platform's own symbols are filled.
+        shards: whose assets are launched.
 
     """
 
     first_date: date
     most: int
     background: bool
+    shards: Shards = UNDIVIDED
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Taken:
 
 def build_backfill_sensor(postgres: PostgresResource, rules: Rules) -> dg.SensorDefinition:
     """Return the sensor that turns interest into runs and backfills."""
-    partitions = bar_partitions(rules.first_date)
+    partitions = {shard: bar_partitions(rules.first_date, shard) for shard in rules.shards.all}
 
     @dg.sensor(
         name="backfill",
@@ -82,13 +85,19 @@ def build_backfill_sensor(postgres: PostgresResource, rules: Rules) -> dg.Sensor
         taken = _look_and_wait(storage, rules)
         if not taken.claims:
             return dg.SensorResult(skip_reason=taken.sentence, cursor=cursor)
-        known = context.instance.get_dynamic_partitions(str(SYMBOLS.name))
-        missing = sorted({claim.symbol for claim in taken.claims} - set(known))
+        requests = []
+        additions = []
+        wanted = rules.shards.divided(sorted({claim.symbol for claim in taken.claims}))
+        for shard, symbols in wanted.items():
+            known = set(context.instance.get_dynamic_partitions(shard.partition_set))
+            if missing := [symbol for symbol in symbols if symbol not in known]:
+                additions.append(symbol_set(shard).build_add_request(missing))
+        for claim in taken.claims:
+            shard = rules.shards.of(claim.symbol)
+            requests += requests_for(claim, shard, partitions[shard])
         return dg.SensorResult(
-            run_requests=[
-                request for claim in taken.claims for request in requests_for(claim, partitions)
-            ],
-            dynamic_partitions_requests=[SYMBOLS.build_add_request(missing)] if missing else [],
+            run_requests=requests,
+            dynamic_partitions_requests=additions,
             cursor=cursor,
         )
 

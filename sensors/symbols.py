@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from resources.symbols import partition_tickers
-from swiftbolt_assets.assets.partitions import SYMBOLS
+from swiftbolt_assets.assets.partitions import symbol_set
+from swiftbolt_assets.market.shards import UNDIVIDED, Shards
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -27,8 +28,10 @@ def symbols_to_add(known: Collection[str], partitions: Collection[str]) -> list[
     return sorted(set(known) - set(partitions))
 
 
-def build_symbols_sensor(postgres: PostgresResource) -> dg.SensorDefinition:
-    """Return the sensor that adds missing symbols as partitions, all in one batch."""
+def build_symbols_sensor(
+    postgres: PostgresResource, shards: Shards = UNDIVIDED
+) -> dg.SensorDefinition:
+    """Return the sensor that adds missing symbols as partitions, one batch a shard."""
 
     @dg.sensor(
         name="symbol_partitions",
@@ -37,7 +40,11 @@ def build_symbols_sensor(postgres: PostgresResource) -> dg.SensorDefinition:
         description="Makes every symbol of the database a partition of the bar assets.",
     )
     def symbol_partitions(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        partitions = context.instance.get_dynamic_partitions(str(SYMBOLS.name))
+        partitions = {
+            symbol
+            for shard in shards.all
+            for symbol in context.instance.get_dynamic_partitions(shard.partition_set)
+        }
         missing = symbols_to_add(partition_tickers(postgres.open().database), partitions)
         if not missing:
             return dg.SensorResult(
@@ -45,7 +52,10 @@ def build_symbols_sensor(postgres: PostgresResource) -> dg.SensorDefinition:
             )
         return dg.SensorResult(
             skip_reason=f"added {len(missing)} symbols as partitions: {', '.join(missing[:10])}",
-            dynamic_partitions_requests=[SYMBOLS.build_add_request(missing)],
+            dynamic_partitions_requests=[
+                symbol_set(shard).build_add_request(symbols)
+                for shard, symbols in shards.divided(missing).items()
+            ],
         )
 
     return symbol_partitions

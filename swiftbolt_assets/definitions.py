@@ -19,13 +19,14 @@ from swiftbolt_assets.assets.bars import build_bar_assets
 from swiftbolt_assets.assets.live import build_live_job
 from swiftbolt_assets.assets.splits import build_splits_job
 from swiftbolt_assets.market.lanes import PEOPLE
+from swiftbolt_assets.market.shards import Shards
 from swiftbolt_assets.market.timeframes import Timeframe
 from swiftbolt_assets.orchestration.forked_runs import fork_runs
 from swiftbolt_assets.orchestration.retention import build_retention_job
 from swiftbolt_assets.orchestration.simulated import SimulatedPolygon, SimulatedTradier
 from swiftbolt_assets.settings import Settings, read_settings
 
-#: The job of all bar assets, for launching by name.
+#: The job of all bar assets of a shard, for launching by name (`Shard.job`).
 FILL_BARS = "fill_bars"
 
 
@@ -34,14 +35,15 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     derived = derived_timeframes(settings)
     history = polygon_resource(settings)
     tradier = tradier_resource(settings)
-    bars = build_bar_assets(settings.first_date, derived)
+    shards = Shards(settings.shards)
+    bars = {shard: build_bar_assets(settings.first_date, derived, shard) for shard in shards.all}
     postgres = PostgresResource()
-    rules = Rules(settings.first_date, settings.max_concurrent_jobs, settings.background)
+    rules = Rules(settings.first_date, settings.max_concurrent_jobs, settings.background, shards)
     least = 0 if settings.background else PEOPLE
-    live = build_live_job(derived, least)
+    live = build_live_job(derived, least, shards)
     retention = build_retention_job()
     return dg.Definitions(
-        assets=[bars],
+        assets=[*bars.values()],
         schedules=[
             build_live_schedule(postgres, tradier, live, least_priority=least),
             build_retention_schedule(postgres, retention),
@@ -49,11 +51,16 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         sensors=[
             build_backfill_sensor(postgres, rules),
             build_failure_sensor(postgres),
-            build_symbols_sensor(postgres),
+            build_symbols_sensor(postgres, shards),
             build_splits_sensor(postgres, history),
         ],
         jobs=[
-            dg.define_asset_job(FILL_BARS, selection=dg.AssetSelection.assets(bars)),
+            *(
+                dg.define_asset_job(
+                    shard.job(FILL_BARS), selection=dg.AssetSelection.assets(of_shard)
+                )
+                for shard, of_shard in bars.items()
+            ),
             live,
             build_splits_job(),
             retention,

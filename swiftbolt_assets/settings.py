@@ -32,6 +32,8 @@ CLOCK_OFFSET = "SWIFTBOLT_CLOCK_OFFSET"
 #: Where the exchange's calendar begins.
 _EARLIEST = date(2015, 1, 2)
 _MOST = 100_000
+#: Each has three assets and nine checks that every process loads.
+_MOST_SHARDS = 64
 #: Reports look back a week.
 _LEAST_RETENTION = 7
 #: Shorter keys can be guessed; HS256 wants 32 bytes (RFC 7518, 3.2).
@@ -63,6 +65,7 @@ class Settings:
         anon_user: whose interest it is when nobody else is named.
         background: whether the seeded background symbols are filled when nobody waits.
         fork_runs: whether run processes are forked from a warm one.
+        shards: how many sets of assets the symbols are divided over.
         anon_key, service_key: what the HTTP API's callers show, or None (see `api/keys.py`).
         jwt_secret: signs people's tokens (HS256), or None.
         jwks_url: where the public keys of people's tokens are, or None.
@@ -91,6 +94,7 @@ class Settings:
     anon_user: UUID
     background: bool
     fork_runs: bool
+    shards: int
     anon_key: str | None = field(repr=False)
     service_key: str | None = field(repr=False)
     jwt_secret: str | None = field(repr=False)
@@ -144,6 +148,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         anon_user=_user(env, "SWIFTBOLT_ANON_USER"),
         background=_flag(env, "SWIFTBOLT_BACKGROUND", default=True),
         fork_runs=_flag(env, "SWIFTBOLT_FORK_RUNS", default=True),
+        shards=_count(env, "SWIFTBOLT_SHARDS", 1, least=1, most=_MOST_SHARDS),
         anon_key=_api_key(env, "SWIFTBOLT_ANON_KEY"),
         service_key=_api_key(env, "SWIFTBOLT_SERVICE_KEY"),
         jwt_secret=_api_key(env, "SWIFTBOLT_JWT_SECRET", least=_SECRET_LENGTH),
@@ -318,15 +323,17 @@ def _provider_url(env: Mapping[str, str], name: str) -> str | None:
     return text.rstrip("/")
 
 
-def _count(env: Mapping[str, str], name: str, default: int, *, least: int = 0) -> int:
+def _count(
+    env: Mapping[str, str], name: str, default: int, *, least: int = 0, most: int = _MOST
+) -> int:
     text = _text(env, name)
     if text is None:
         return default
     # Length first: int() refuses thousands of digits with an error of its own.
-    number = text.isascii() and text.isdigit() and len(text) <= len(str(_MOST))
-    if not number or not least <= int(text) <= _MOST:
+    number = text.isascii() and text.isdigit() and len(text) <= len(str(most))
+    if not number or not least <= int(text) <= most:
         raise ConfigurationError(
-            f"{name}: {text[:20]!r} is wrong; use a whole number from {least} to {_MOST}"
+            f"{name}: {text[:20]!r} is wrong; use a whole number from {least} to {most}"
         )
     return int(text)
 

@@ -18,13 +18,14 @@ import dagster as dg
 
 from resources.dagster import PolygonResource, PostgresResource, TradierResource
 from resources.splits import SplitBook
-from swiftbolt_assets.assets.checks import CHECK_SPECS, check_results
-from swiftbolt_assets.assets.describing import ASSET_SPECS
+from swiftbolt_assets.assets.checks import check_results, checks_of
+from swiftbolt_assets.assets.describing import asset_specs
 from swiftbolt_assets.assets.filling import Target
-from swiftbolt_assets.assets.freshness import FRESH, fresh_result
+from swiftbolt_assets.assets.freshness import fresh_result, fresh_spec
 from swiftbolt_assets.assets.partitions import bar_partitions, parse_keys
 from swiftbolt_assets.assets.symbol_run import SymbolRun
 from swiftbolt_assets.errors import ProviderError, SwiftBoltError
+from swiftbolt_assets.market.shards import WHOLE, Shard
 from swiftbolt_assets.market.timeframes import Timeframe
 
 #: Runs without a tag come from a person at the Dagster UI or command line: they go first.
@@ -36,20 +37,24 @@ FORCE_TAG = "swiftbolt/force"
 PROBE_TAG = "swiftbolt/probe"
 
 
-def build_bar_assets(first_date: date, derived: Sequence[Timeframe]) -> dg.AssetsDefinition:
-    """Return the multi-asset of m15, h1 and h4 bars.
+def build_bar_assets(
+    first_date: date, derived: Sequence[Timeframe], shard: Shard = WHOLE
+) -> dg.AssetsDefinition:
+    """Return the multi-asset of m15, h1 and h4 bars of a shard's symbols.
 
     Args:
         first_date: the first partition.
         derived: the timeframes that are derived (`RESAMPLE_H1_FROM_M15`, `RESAMPLE_H4_FROM_M15`).
+        shard: whose symbols.
 
     """
-    partitions = bar_partitions(first_date)
+    partitions = bar_partitions(first_date, shard)
+    checks, fresh = checks_of(shard), fresh_spec(shard)
 
     @dg.multi_asset(
-        name="bars",
-        specs=[spec.replace_attributes(partitions_def=partitions) for spec in ASSET_SPECS],
-        check_specs=(*CHECK_SPECS, FRESH),
+        name=f"bars{shard.suffix}",
+        specs=[spec.replace_attributes(partitions_def=partitions) for spec in asset_specs(shard)],
+        check_specs=(*checks.specs, fresh),
         backfill_policy=dg.BackfillPolicy.single_run(),
         can_subset=True,
     )
@@ -69,6 +74,7 @@ def build_bar_assets(first_date: date, derived: Sequence[Timeframe]) -> dg.Asset
                 priority = int(tags.get(PRIORITY_TAG, DEFAULT_PRIORITY))
                 run = SymbolRun(
                     context=context,
+                    shard=shard,
                     target=Target(symbol, symbol_id, priority, tuple(derived)),
                     storage=storage,
                     polygon=polygon,
@@ -91,8 +97,9 @@ def build_bar_assets(first_date: date, derived: Sequence[Timeframe]) -> dg.Asset
             asked,
             {str(t) for t in derived},
             splits=SplitBook(storage.database),
+            checks=checks,
         )
-        if FRESH.key in context.selected_asset_check_keys:
-            yield fresh_result(storage)
+        if fresh.key in context.selected_asset_check_keys:
+            yield fresh_result(storage, shard)
 
     return bars

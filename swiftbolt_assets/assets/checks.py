@@ -6,11 +6,13 @@ phrasing the evaluations. What does not: the oracle, which is SQL (`resources/le
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from swiftbolt_assets.market.coverage import State
+from swiftbolt_assets.market.shards import WHOLE
 from swiftbolt_assets.market.splits import findings
 from swiftbolt_assets.market.timeframes import Timeframe
 
@@ -21,37 +23,71 @@ if TYPE_CHECKING:
 
     from resources.ledger import Ledger
     from resources.splits import SplitBook
+    from swiftbolt_assets.market.shards import Shard
 
-COMPLETE = dg.AssetCheckSpec(
-    "complete",
-    asset="m15_bars",
-    description="Every past session that was asked for has its bars or a final reason, and no bar "
-    "that the ledger counts is gone.",
-)
-WITHIN = tuple(
-    dg.AssetCheckSpec(
-        "within_session",
-        asset=asset,
-        description="Each bar starts in regular hours of a session, at a bucket counted from its "
-        "open.",
-    )
-    for asset in ("m15_bars", "h1_bars", "h4_bars")
-)
-DERIVED = tuple(
-    dg.AssetCheckSpec(
-        "equals_resample",
-        asset=asset,
-        description="Each bar equals SQL's date_bin resample of the stored 15-minute bars.",
-    )
-    for asset in ("h1_bars", "h4_bars")
-)
-SPLITS = dg.AssetCheckSpec(
-    "splits_explain_prices",
-    asset="m15_bars",
-    description="No night's price jumps like a split that is unknown; every known one shows.",
-)
-CHECK_SPECS = (COMPLETE, *WITHIN, *DERIVED, SPLITS)
 _SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Checks:
+    """The checks of a shard's assets.
+
+    Attributes:
+        shard: which.
+        complete: of the 15-minute bars.
+        within: of each asset.
+        derived: of the assets that are derived.
+        splits: of the 15-minute bars.
+
+    """
+
+    shard: Shard
+    complete: dg.AssetCheckSpec
+    within: tuple[dg.AssetCheckSpec, ...]
+    derived: tuple[dg.AssetCheckSpec, ...]
+    splits: dg.AssetCheckSpec
+
+    @property
+    def specs(self) -> tuple[dg.AssetCheckSpec, ...]:
+        """Return all of them."""
+        return self.complete, *self.within, *self.derived, self.splits
+
+
+def checks_of(shard: Shard = WHOLE) -> Checks:
+    """Return the checks of a shard."""
+    m15, h1, h4 = (shard.asset(t) for t in (Timeframe.M15, Timeframe.H1, Timeframe.H4))
+    return Checks(
+        shard,
+        complete=dg.AssetCheckSpec(
+            "complete",
+            asset=m15,
+            description="Every past session that was asked for has its bars or a final reason, and "
+            "no bar that the ledger counts is gone.",
+        ),
+        within=tuple(
+            dg.AssetCheckSpec(
+                "within_session",
+                asset=asset,
+                description="Each bar starts in regular hours of a session, at a bucket counted "
+                "from its open.",
+            )
+            for asset in (m15, h1, h4)
+        ),
+        derived=tuple(
+            dg.AssetCheckSpec(
+                "equals_resample",
+                asset=asset,
+                description="Each bar equals SQL's date_bin resample of the stored 15-minute bars.",
+            )
+            for asset in (h1, h4)
+        ),
+        splits=dg.AssetCheckSpec(
+            "splits_explain_prices",
+            asset=m15,
+            description="No night's price jumps like a split that is unknown; every known one "
+            "shows.",
+        ),
+    )
 
 
 def check_results(
@@ -61,6 +97,7 @@ def check_results(
     derived: set[str],
     *,
     splits: SplitBook,
+    checks: Checks,
 ) -> Iterator[dg.AssetCheckResult]:
     """Evaluate the selected checks over the past sessions of a run.
 
@@ -70,27 +107,30 @@ def check_results(
         asked: past session dates by symbol id.
         derived: the timeframes that are derived, `h1` and `h4` unless switched off.
         splits: the known splits.
+        checks: those of the run's shard.
 
     """
-    if COMPLETE.key in selected:
-        yield _complete(ledger, asked)
-    if SPLITS.key in selected:
-        yield _splits(splits, asked)
+    if checks.complete.key in selected:
+        yield _complete(checks.complete, ledger, asked)
+    if checks.splits.key in selected:
+        yield _splits(checks.splits, splits, asked)
     yield from _named(
         selected,
-        WITHIN,
+        checks.within,
         "bars_outside",
         lambda symbol_id, days: ledger.stray_bars(symbol_id, min(days), max(days)),
         asked,
+        checks.shard,
     )
     yield from _named(
         selected,
-        DERIVED,
+        checks.derived,
         "bars_that_differ",
         lambda symbol_id, days: [
             found for found in ledger.underivable_bars(symbol_id, list(days)) if found[0] in derived
         ],
         asked,
+        checks.shard,
     )
 
 
@@ -100,6 +140,7 @@ def _named(
     counted: str,
     find: Callable[[UUID, Sequence[date]], list[tuple[str, datetime]]],
     asked: Mapping[UUID, Sequence[date]],
+    shard: Shard,
 ) -> Iterator[dg.AssetCheckResult]:
     """Evaluate one check of several assets: it finds (timeframe, ts) of wrong bars of a symbol."""
     wanted = [spec for spec in specs if spec.key in selected]
@@ -108,7 +149,9 @@ def _named(
     found = [bar for symbol_id, days in asked.items() if days for bar in find(symbol_id, days)]
     for spec in wanted:
         asset = spec.asset_key.to_user_string()
-        wrong = [at.isoformat() for timeframe, at in found if asset == f"{timeframe}_bars"]
+        wrong = [
+            at.isoformat() for timeframe, at in found if asset == shard.asset(Timeframe(timeframe))
+        ]
         yield dg.AssetCheckResult(
             asset_key=spec.asset_key,
             check_name=spec.name,
@@ -117,7 +160,9 @@ def _named(
         )
 
 
-def _complete(ledger: Ledger, asked: Mapping[UUID, Sequence[date]]) -> dg.AssetCheckResult:
+def _complete(
+    spec: dg.AssetCheckSpec, ledger: Ledger, asked: Mapping[UUID, Sequence[date]]
+) -> dg.AssetCheckResult:
     open_days: list[str] = []
     lost_days: list[str] = []
     bars = absent = 0
@@ -136,8 +181,8 @@ def _complete(ledger: Ledger, asked: Mapping[UUID, Sequence[date]]) -> dg.AssetC
                 if stored.get((Timeframe.M15, day), 0) < row.bars:
                     lost_days.append(str(day))
     return dg.AssetCheckResult(
-        asset_key=COMPLETE.asset_key,
-        check_name=COMPLETE.name,
+        asset_key=spec.asset_key,
+        check_name=spec.name,
         passed=not (open_days or lost_days),
         metadata={
             "sessions": sum(len(days) for days in asked.values()),
@@ -149,7 +194,9 @@ def _complete(ledger: Ledger, asked: Mapping[UUID, Sequence[date]]) -> dg.AssetC
     )
 
 
-def _splits(book: SplitBook, asked: Mapping[UUID, Sequence[date]]) -> dg.AssetCheckResult:
+def _splits(
+    spec: dg.AssetCheckSpec, book: SplitBook, asked: Mapping[UUID, Sequence[date]]
+) -> dg.AssetCheckResult:
     """Warn at most: what jumps may be news, and a split may be known only tomorrow."""
     nights = 0
     doubts: list[str] = []
@@ -163,8 +210,8 @@ def _splits(book: SplitBook, asked: Mapping[UUID, Sequence[date]]) -> dg.AssetCh
             for found in findings(edges, book.of(symbol_id))
         ]
     return dg.AssetCheckResult(
-        asset_key=SPLITS.asset_key,
-        check_name=SPLITS.name,
+        asset_key=spec.asset_key,
+        check_name=spec.name,
         passed=not doubts,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={

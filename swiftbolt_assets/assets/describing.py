@@ -5,10 +5,17 @@ What belongs here: text and schema. What does not: how the bars are made (`bars.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import dagster as dg
 
 from swiftbolt_assets.assets.freshness import policy
 from swiftbolt_assets.market.sessions import xnys
+from swiftbolt_assets.market.shards import WHOLE
+from swiftbolt_assets.market.timeframes import Timeframe
+
+if TYPE_CHECKING:
+    from swiftbolt_assets.market.shards import Shard
 
 GROUP = "bars"
 
@@ -40,7 +47,7 @@ def _spec(name: str, text: str, deps: list[str], kinds: set[str]) -> dg.AssetSpe
         deps=deps,
         skippable=True,
         group_name=GROUP,
-        description=f"{text} {_REPORTED}",
+        description=text,
         owners=["team:market-data"],
         kinds=kinds,
         freshness_policy=policy(xnys()),
@@ -52,26 +59,28 @@ def _spec(name: str, text: str, deps: list[str], kinds: set[str]) -> dg.AssetSpe
     )
 
 
-ASSET_SPECS = (
-    _spec(
-        "m15_bars",
-        "15-minute bars of the regular session (26 a full day, 14 on an early close): history "
-        "from Polygon, today from Tradier, every bar validated, every absence with its reason.",
-        [],
-        {"python", "postgres"},
-    ),
-    _spec(
-        "h1_bars",
-        "1-hour bars, derived from the session's stored 15-minute bars; buckets start at the "
-        "open, so a full day has 7 and the last is half an hour.",
-        ["m15_bars"],
-        {"polars", "postgres"},
-    ),
-    _spec(
-        "h4_bars",
-        "4-hour bars, derived from the session's stored 15-minute bars; buckets start at the "
-        "open, so a full day has 2 and the last is two and a half hours.",
-        ["m15_bars"],
-        {"polars", "postgres"},
-    ),
+_HISTORY = (
+    "15-minute bars of the regular session (26 a full day, 14 on an early close): history from "
+    "Polygon, today from Tradier, every bar validated, every absence with its reason."
 )
+_HOURS = (
+    "1-hour bars, derived from the session's stored 15-minute bars; buckets start at the open, so "
+    "a full day has 7 and the last is half an hour."
+)
+_FOUR_HOURS = (
+    "4-hour bars, derived from the session's stored 15-minute bars; buckets start at the open, so "
+    "a full day has 2 and the last is two and a half hours."
+)
+
+
+def asset_specs(shard: Shard = WHOLE) -> tuple[dg.AssetSpec, ...]:
+    """Return a shard's assets, the 15-minute bars first."""
+    m15, h1, h4 = (shard.asset(t) for t in (Timeframe.M15, Timeframe.H1, Timeframe.H4))
+    more = _REPORTED
+    if shard != WHOLE:
+        more += f" Symbols of shard {shard.number} of {shard.count}."
+    return (
+        _spec(m15, f"{_HISTORY} {more}", [], {"python", "postgres"}),
+        _spec(h1, f"{_HOURS} {more}", [m15], {"polars", "postgres"}),
+        _spec(h4, f"{_FOUR_HOURS} {more}", [m15], {"polars", "postgres"}),
+    )

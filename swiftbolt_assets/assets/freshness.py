@@ -20,17 +20,14 @@ from resources.live import LiveBook
 from swiftbolt_assets.market.lanes import PEOPLE
 from swiftbolt_assets.market.live import age, is_stale
 from swiftbolt_assets.market.sessions import xnys
+from swiftbolt_assets.market.shards import WHOLE
+from swiftbolt_assets.market.timeframes import Timeframe
 
 if TYPE_CHECKING:
     from resources.dagster import Storage
     from swiftbolt_assets.market.sessions import Calendar
+    from swiftbolt_assets.market.shards import Shard
 
-FRESH = dg.AssetCheckSpec(
-    "fresh",
-    asset="m15_bars",
-    description="In session hours no tracked symbol's newest price is older than five minutes, and "
-    "each quarter hour's bar is there within a minute after it closed.",
-)
 #: From an open to the first report: a tick, the run, and room for a slow minute.
 _FIRST_REPORT = timedelta(minutes=15)
 _SHOWN = 20
@@ -47,18 +44,30 @@ def policy(calendar: Calendar) -> dg.FreshnessPolicy:
     return dg.FreshnessPolicy.time_window(fail_window=closed + _FIRST_REPORT)
 
 
-def fresh_now(storage: Storage) -> dg.AssetCheckEvaluation:
-    """Return the check's outcome; the age is that of the symbol that was asked longest ago.
+def fresh_spec(shard: Shard = WHOLE) -> dg.AssetCheckSpec:
+    """Return a shard's check of today's prices."""
+    return dg.AssetCheckSpec(
+        "fresh",
+        asset=shard.asset(Timeframe.M15),
+        description="In session hours no tracked symbol's newest price is older than five minutes, "
+        "and each quarter hour's bar is there within a minute after it closed.",
+    )
+
+
+def fresh_now(storage: Storage, shard: Shard = WHOLE) -> dg.AssetCheckEvaluation:
+    """Return a shard's outcome; the age is that of the symbol that was asked longest ago.
 
     Late is not wrong, so it warns: a budget may be too small, or today be off.
     """
     now, session = storage.clock.now(), xnys().session(storage.clock.today())
-    watched = LiveBook(storage.database).watched(least_priority=PEOPLE)
+    everybody = LiveBook(storage.database).watched(least_priority=PEOPLE)
+    watched = [one for one in everybody if shard.holds(one.symbol)]
+    spec = fresh_spec(shard)
     oldest = max((age(one, session, now) for one in watched), default=timedelta(0))
     stale = [one.symbol for one in watched if is_stale(one, session, now)]
     return dg.AssetCheckEvaluation(
-        asset_key=FRESH.asset_key,
-        check_name=FRESH.name,
+        asset_key=spec.asset_key,
+        check_name=spec.name,
         passed=not stale,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={
@@ -70,9 +79,9 @@ def fresh_now(storage: Storage) -> dg.AssetCheckEvaluation:
     )
 
 
-def fresh_result(storage: Storage) -> dg.AssetCheckResult:
+def fresh_result(storage: Storage, shard: Shard = WHOLE) -> dg.AssetCheckResult:
     """Return the same for a run of the assets."""
-    found = fresh_now(storage)
+    found = fresh_now(storage, shard)
     return dg.AssetCheckResult(
         asset_key=found.asset_key,
         check_name=found.check_name,

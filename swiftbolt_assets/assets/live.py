@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 
 import dagster as dg
 
@@ -26,17 +27,24 @@ from swiftbolt_assets.assets.reporting import report_check, report_sessions
 from swiftbolt_assets.errors import SwiftBoltError
 from swiftbolt_assets.market.live import awaited_close, due
 from swiftbolt_assets.market.sessions import SLOT, Session, xnys
+from swiftbolt_assets.market.shards import UNDIVIDED, Shard, Shards
 from swiftbolt_assets.market.timeframes import Timeframe
 
 REFRESH_TODAY = "refresh_today"
+#: A round ends before the next tick comes: whoever is due then is served in the right order.
+_LONGEST_ROUND_S = 45.0
+_TOLD_AT_ONCE = 100
 
 
-def build_live_job(derived: Sequence[Timeframe], least_priority: int) -> dg.JobDefinition:
+def build_live_job(
+    derived: Sequence[Timeframe], least_priority: int, shards: Shards = UNDIVIDED
+) -> dg.JobDefinition:
     """Return the job.
 
     Args:
         derived: the timeframes that are derived.
         least_priority: symbols that are wanted less are not refreshed.
+        shards: whose assets are told.
 
     """
 
@@ -49,7 +57,7 @@ def build_live_job(derived: Sequence[Timeframe], least_priority: int) -> dg.JobD
         try:
             with book.turn() as is_ours:
                 if is_ours:
-                    _Run(context, storage, book, derived, least_priority).serve(tradier)
+                    _Run(context, storage, book, derived, least_priority, shards).serve(tradier)
                 else:
                     context.log.info("another run serves the due symbols")
         except SwiftBoltError as error:
@@ -79,6 +87,7 @@ class _Run:
     book: LiveBook
     derived: Sequence[Timeframe]
     least_priority: int
+    shards: Shards
 
     def serve(self, tradier: TradierResource) -> None:
         """Serve who is due, and again at a close that comes before the next tick."""
@@ -98,48 +107,77 @@ class _Run:
         log = self.context.log
         watched = self.book.watched(least_priority=self.least_priority)
         wanted = due(watched, work.session, self.storage.clock.now(), budget=budget)
-        done = list(work.run(wanted))
-        _report(self.context, self.book, work.session, done, self.storage.clock.now())
-        failed = [one for one in done if one.error is not None]
-        for one in failed:
-            log.warning(f"{one.watched.symbol}: {one.error}")
-        if failed or any(_is_news(one) for one in done):
-            report_check(self.context, fresh_now(self.storage))
-        log.info(_summary(done, len(wanted), len(watched)))
-        if done and len(failed) == len(done):
-            raise SwiftBoltError(f"{failed[0].watched.symbol}: {failed[0].error}")
+        tally = _Tally()
+        changed: set[Shard] = set()
+        outcomes = work.run(wanted, until=time.monotonic() + _LONGEST_ROUND_S)
+        # Told and forgotten in parts: of ten thousand symbols nobody holds all answers at once.
+        while part := list(islice(outcomes, _TOLD_AT_ONCE)):
+            self._report(work.session, part)
+            for one in part:
+                if one.error is not None:
+                    log.warning(f"{one.watched.symbol}: {one.error}")
+                if one.error is not None or _is_news(one):
+                    changed.add(self.shards.of(one.watched.symbol))
+            tally = tally.plus(part)
+        for shard in sorted(changed):
+            report_check(self.context, fresh_now(self.storage, shard))
+        log.info(tally.summary(len(wanted), len(watched)))
+        if tally.first_error is not None and not tally.stored:
+            raise SwiftBoltError(tally.first_error)
+
+    def _report(self, session: Session, done: Sequence[Refreshed]) -> None:
+        now = self.storage.clock.now()
+        news = {one.watched.symbol: one for one in done if _is_news(one)}
+        for shard, symbols in self.shards.divided(news).items():
+            for timeframe in Timeframe:
+                report_sessions(
+                    self.context,
+                    shard.asset(timeframe),
+                    [
+                        (
+                            str(BarKey(session.day, symbol)),
+                            _metadata(session, timeframe, news[symbol], now),
+                        )
+                        for symbol in symbols
+                    ],
+                )
+        if news:
+            # After the reports: a run that dies before tells the next one to report.
+            self.book.reported({one.watched.symbol_id: one.closed_through for one in news.values()})
+
+
+@dataclass(frozen=True)
+class _Tally:
+    """What a round came to so far: symbols stored, what that took, and the first failure."""
+
+    stored: int = 0
+    requests: int = 0
+    seconds: float = 0.0
+    first_error: str | None = None
+
+    def plus(self, part: Sequence[Refreshed]) -> "_Tally":
+        """Return the tally with some more outcomes."""
+        filled = [one.filled for one in part if one.filled is not None]
+        errors = [f"{one.watched.symbol}: {one.error}" for one in part if one.error is not None]
+        return _Tally(
+            self.stored + len(filled),
+            self.requests + sum(one.requests for one in filled),
+            self.seconds + sum(one.seconds for one in filled),
+            self.first_error or next(iter(errors), None),
+        )
+
+    def summary(self, wanted: int, watched: int) -> str:
+        """Return one line for the run's log."""
+        return (
+            f"{self.stored} of {wanted} due symbols refreshed, {watched} are watched; "
+            f"{self.requests} requests, {self.seconds:.2f} s"
+        )
 
 
 def _is_news(one: Refreshed) -> bool:
     """Return whether the catalogue does not know this quarter hour of a symbol yet."""
     known = one.watched.reported_through
     return one.filled is not None and (known is None or known < one.closed_through)
-
-
-def _report(
-    context: dg.OpExecutionContext,
-    book: LiveBook,
-    session: Session,
-    done: Sequence[Refreshed],
-    now: datetime,
-) -> None:
-    news = [one for one in done if _is_news(one)]
-    if not news:
-        return
-    for timeframe in Timeframe:
-        report_sessions(
-            context,
-            f"{timeframe}_bars",
-            [
-                (
-                    str(BarKey(session.day, one.watched.symbol)),
-                    _metadata(session, timeframe, one, now),
-                )
-                for one in news
-            ],
-        )
-    # After the reports: a run that dies before tells the next one to report.
-    book.reported({one.watched.symbol_id: one.closed_through for one in news})
 
 
 def _metadata(
@@ -161,12 +199,3 @@ def _metadata(
         "state": str(one.filled.coverage[0].state),
         "dagster/partition_row_count": rows,
     }
-
-
-def _summary(done: Sequence[Refreshed], wanted: int, watched: int) -> str:
-    stored = [one.filled for one in done if one.filled is not None]
-    return (
-        f"{len(stored)} of {wanted} due symbols refreshed, {watched} are watched; "
-        f"{sum(one.requests for one in stored)} requests, "
-        f"{sum(one.seconds for one in stored):.2f} s"
-    )

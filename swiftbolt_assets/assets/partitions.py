@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from swiftbolt_assets.market.sessions import xnys
+from swiftbolt_assets.market.shards import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-SYMBOLS = dg.DynamicPartitionsDefinition(name="symbols")
+    from swiftbolt_assets.market.shards import Shard
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -32,8 +33,13 @@ class BarKey:
         return f"{self.day}|{self.symbol}"
 
 
-def bar_partitions(first_date: date) -> dg.MultiPartitionsDefinition:
-    """Return the partitions from a first date on."""
+def symbol_set(shard: Shard) -> dg.DynamicPartitionsDefinition:
+    """Return a shard's set of symbols; the only shard's is called `symbols`."""
+    return dg.DynamicPartitionsDefinition(name=shard.partition_set)
+
+
+def bar_partitions(first_date: date, shard: Shard = WHOLE) -> dg.MultiPartitionsDefinition:
+    """Return a shard's partitions from a first date on."""
     days = dg.TimeWindowPartitionsDefinition(
         start=first_date.isoformat(),
         fmt="%Y-%m-%d",
@@ -42,7 +48,7 @@ def bar_partitions(first_date: date) -> dg.MultiPartitionsDefinition:
         exclusions=[datetime.combine(day, time()) for day in xnys().closures if day >= first_date],
         end_offset=1,
     )
-    return dg.MultiPartitionsDefinition({"date": days, "symbol": SYMBOLS})
+    return dg.MultiPartitionsDefinition({"date": days, "symbol": symbol_set(shard)})
 
 
 def parse_keys(keys: Iterable[str]) -> list[BarKey]:

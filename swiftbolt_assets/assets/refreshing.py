@@ -7,6 +7,7 @@ What belongs here: the round. What does not: who is due (`market/live.py`), one 
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -69,10 +70,14 @@ class Round:
     session: Session
     derived: Sequence[Timeframe]
 
-    def run(self, due: Sequence[Watched]) -> Iterator[Refreshed]:
+    def run(self, due: Sequence[Watched], *, until: float | None = None) -> Iterator[Refreshed]:
         """Refresh one symbol after the other; each is stored and noted before it is yielded.
 
         A provider that cools down ends the round: it would refuse every other symbol alike.
+
+        Args:
+            due: in the order in which they are asked for.
+            until: nobody is asked for after this (`time.monotonic`); None: all are.
 
         Raises:
             StorageError: the database does not answer or refuses.
@@ -80,6 +85,8 @@ class Round:
         """
         health = ProviderHealth(self.storage.database.connect)
         for watched in due:
+            if until is not None and time.monotonic() >= until:
+                return
             outcome = self._one(watched)
             yield outcome
             if outcome.error is not None and health.cooling(self.provider.name):

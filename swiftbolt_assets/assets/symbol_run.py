@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from swiftbolt_assets.assets.filling import Filled, Target
     from swiftbolt_assets.market.coverage import SessionCoverage
     from swiftbolt_assets.market.sessions import Session
+    from swiftbolt_assets.market.shards import Shard
 
     Rows = Mapping[tuple[Timeframe, date], int]
 
@@ -56,6 +57,7 @@ class SymbolRun:
     """What one symbol's part of a run works with."""
 
     context: dg.AssetExecutionContext
+    shard: Shard
     target: Target
     storage: Storage
     polygon: PolygonResource
@@ -75,7 +77,7 @@ class SymbolRun:
         sessions = [s for day in sorted(days) if (s := xnys().session(day)) is not None]
         past = [session for session in sessions if session.day < today]
         with self.storage.ledger.symbol_turn(self.target.symbol_id, self._waiting):
-            if "m15_bars" in self._selected():
+            if self.shard.asset(Timeframe.M15) in self._selected():
                 self._fill(past)
             else:
                 rebuild(self.target, past, self.storage.bars)
@@ -173,7 +175,7 @@ class SymbolRun:
         timeframe: Timeframe,
         reports: Sequence[tuple[str, Mapping[str, RawMetadataValue]]],
     ) -> None:
-        asset = f"{timeframe}_bars"
+        asset = self.shard.asset(timeframe)
         if reports and asset in self._selected():
             report_sessions(self.context, asset, reports)
 

@@ -25,6 +25,7 @@ from swiftbolt_assets.assets.splits import look_up_without_waiting
 from swiftbolt_assets.cli.progress import FillProgress
 from swiftbolt_assets.definitions import FILL_BARS, build_definitions, polygon_resource
 from swiftbolt_assets.errors import StorageError, SwiftBoltError
+from swiftbolt_assets.market.shards import Shards
 from swiftbolt_assets.orchestration.launching import RunSpec, run_here, run_on_platform
 
 if TYPE_CHECKING:
@@ -200,7 +201,8 @@ def _wait_for_queue(installation: Installation, wish: Wish) -> list[str]:
 def _launch(installation: Installation, wish: Wish, *, on_platform: bool) -> list[str]:
     settings = installation.settings
     health = ProviderHealth(installation.database.connect)
-    job = None if on_platform else build_definitions(settings).resolve_job_def(FILL_BARS)
+    definitions = None if on_platform else build_definitions(settings)
+    shards = Shards(settings.shards)
     errors = []
     for position, symbol in enumerate(wish.symbols):
         spec = RunSpec(
@@ -213,10 +215,11 @@ def _launch(installation: Installation, wish: Wish, *, on_platform: bool) -> lis
             probe=position == 0,
         )
         try:
-            if job is not None:
-                run_here(settings, job, spec)
+            job = shards.of(symbol).job(FILL_BARS)
+            if definitions is not None:
+                run_here(settings, definitions.resolve_job_def(job), spec)
             else:
-                run_on_platform(settings, FILL_BARS, spec)
+                run_on_platform(settings, job, spec)
         except SwiftBoltError as error:
             rest = len(wish.symbols) - position - 1
             if rest and health.cooling(_HISTORY):

@@ -39,14 +39,20 @@ def run_status(symbol: str | None, *, as_json: bool) -> None:
     """
     ticker = parse_symbol(symbol) if symbol is not None else None
     with ready() as installation:
-        report = _report(installation.settings, installation.database, ticker)
+        report = report_of(installation.settings, installation.database, ticker)
     if as_json:
         click.echo(json.dumps(report, default=_plain))
     else:
         _print(report, ticker)
 
 
-def _report(settings: Settings, database: Database, ticker: str | None) -> dict[str, Any]:
+def report_of(settings: Settings, database: Database, ticker: str | None) -> dict[str, Any]:
+    """Return the report: of everything, or of one symbol's part of it.
+
+    Raises:
+        StorageError: the database does not answer.
+
+    """
     from resources import backlog
     from resources.overview import request_overviews, symbol_overviews
     from resources.splits import SplitBook

@@ -40,7 +40,9 @@ def todays_prices(
     from swiftbolt_assets.market.sessions import xnys
 
     now, session = settings.clock.now(), xnys().session(settings.clock.today())
-    watched = LiveBook(database).watched(least_priority=least_priority)
+    book = LiveBook(database)
+    watched = book.watched(least_priority=least_priority, symbol=ticker)
+    count = len(watched) if ticker is None else book.watched_count(least_priority=least_priority)
     with closing(limiter(database.connect, "tradier", settings.tradier_per_minute)) as budget:
         per_minute = budget.state().per_window or None
 
@@ -53,14 +55,14 @@ def todays_prices(
             "error": one.error,
         }
 
-    rows = [row(one) for one in watched if ticker in {None, one.symbol}]
+    rows = [row(one) for one in watched]
     is_off = settings.tradier_token is None and not settings.simulated
     return {
         "off": "TRADIER_TOKEN is unset" if is_off else None,
         "closed": closed_hours(xnys(), now),
         "began": session is not None and now >= session.opens,
         "per_minute": per_minute,
-        "beyond_budget": is_beyond_budget(len(watched), per_minute),
+        "beyond_budget": is_beyond_budget(count, per_minute),
         "symbols": sorted(rows, key=lambda one: (-one["age_s"], one["symbol"])),
     }
 

@@ -20,10 +20,10 @@ import psycopg.sql
 from resources.embedded import locate
 from resources.postgres import CONNECT_TIMEOUT_S, first_line, sibling_database
 from resources.symbols import partition_tickers
-from swiftbolt_assets.assets.partitions import SYMBOLS
 from swiftbolt_assets.assets.reporting import EVENT_BATCH_SIZE, EVENT_BATCH_VARIABLE
 from swiftbolt_assets.errors import StorageError
 from swiftbolt_assets.market.lanes import shared_slots
+from swiftbolt_assets.market.shards import Shards
 from swiftbolt_assets.settings import CLOCK_OFFSET
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def prepare_dagster(settings: Settings, database: Database) -> bool:
             is_older = _is_older(instance)
             if is_older:
                 instance.upgrade()
-            add_partitions(instance, partition_tickers(database))
+            add_partitions(instance, partition_tickers(database), Shards(settings.shards))
     return is_older
 
 
@@ -178,14 +178,15 @@ def open_instance(settings: Settings) -> DagsterInstance:
 def add_symbols(settings: Settings, tickers: Iterable[str]) -> None:
     """Make sure that symbols are partitions."""
     with open_instance(settings) as instance:
-        add_partitions(instance, tickers)
+        add_partitions(instance, tickers, Shards(settings.shards))
 
 
-def add_partitions(instance: DagsterInstance, tickers: Iterable[str]) -> None:
+def add_partitions(instance: DagsterInstance, tickers: Iterable[str], shards: Shards) -> None:
     """Make sure that symbols are partitions, on an open instance: opening one takes 0.3 s."""
-    missing = set(tickers) - set(instance.get_dynamic_partitions(SYMBOLS.name or ""))
-    if missing:
-        instance.add_dynamic_partitions(SYMBOLS.name or "", sorted(missing))
+    for shard, wanted in shards.divided(tickers).items():
+        missing = set(wanted) - set(instance.get_dynamic_partitions(shard.partition_set))
+        if missing:
+            instance.add_dynamic_partitions(shard.partition_set, sorted(missing))
 
 
 def _is_older(instance: DagsterInstance) -> bool:

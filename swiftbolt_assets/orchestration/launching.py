@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from resources.postgres import first_line
 from swiftbolt_assets.assets.bars import FORCE_TAG, PRIORITY_TAG, PROBE_TAG
-from swiftbolt_assets.assets.describing import ASSET_SPECS
+from swiftbolt_assets.assets.describing import asset_specs
 from swiftbolt_assets.assets.partitions import BarKey
 from swiftbolt_assets.errors import StorageError, SwiftBoltError
 from swiftbolt_assets.market.lanes import URGENT
 from swiftbolt_assets.market.sessions import xnys
+from swiftbolt_assets.market.shards import Shards
 from swiftbolt_assets.orchestration.graphql import ask
 from swiftbolt_assets.orchestration.instance import (
     add_partitions,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     )
 
     from resources.work import Claim
+    from swiftbolt_assets.market.shards import Shard
     from swiftbolt_assets.orchestration.presence import Platform
     from swiftbolt_assets.settings import Settings
 
@@ -109,14 +111,23 @@ class RunSpec:
         return tags | {tag: "true" for tag, is_set in wanted.items() if is_set}
 
 
-def requests_for(claim: Claim, partitions: MultiPartitionsDefinition) -> list[RunRequest]:
+def requests_for(
+    claim: Claim, shard: Shard, partitions: MultiPartitionsDefinition
+) -> list[RunRequest]:
     """Return what launches a claim: its newest slices as a plain run, the rest as one backfill.
 
     The backfill is real, so that Dagster's Backfills page shows how far the symbol is.
+
+    Args:
+        claim: of a symbol.
+        shard: the symbol's.
+        partitions: of that shard's assets.
+
     """
     from dagster import MultiPartitionKey, RunRequest
     from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
 
+    assets = [spec.key for spec in asset_specs(shard)]
     newest, rest = claim.slices[:_FIRST_SLICES], claim.slices[_FIRST_SLICES:]
     tags = {
         CLAIM_TAG: str(claim.claim_id),
@@ -125,7 +136,9 @@ def requests_for(claim: Claim, partitions: MultiPartitionsDefinition) -> list[Ru
     spec = RunSpec(
         claim.symbol, newest[-1].first, newest[0].last, claim.priority, force=False, probe=False
     )
-    requests = [RunRequest(run_key=f"{claim.claim_id}", tags=spec.tags | tags)]
+    requests = [
+        RunRequest(run_key=f"{claim.claim_id}", tags=spec.tags | tags, asset_selection=assets)
+    ]
     if rest:
         keys = {
             MultiPartitionKey({"date": session.day.isoformat(), "symbol": claim.symbol})
@@ -137,7 +150,7 @@ def requests_for(claim: Claim, partitions: MultiPartitionsDefinition) -> list[Ru
             RunRequest.for_asset_graph_subset(
                 # Its serializer hides the constructor from the type checker.
                 AssetGraphSubset(  # type: ignore[call-arg]
-                    partitions_subsets_by_asset_key={spec.key: subset for spec in ASSET_SPECS},
+                    partitions_subsets_by_asset_key=dict.fromkeys(assets, subset),
                 ),
                 tags={
                     PRIORITY_TAG: str(claim.priority),
@@ -165,7 +178,7 @@ def run_here(settings: Settings, job: JobDefinition, spec: RunSpec) -> None:
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     run_id = make_new_run_id()
     with open_instance(settings) as instance, running_here(settings, run_id):
-        add_partitions(instance, [spec.symbol])
+        add_partitions(instance, [spec.symbol], Shards(settings.shards))
         try:
             result = job.execute_in_process(
                 instance=instance,

@@ -14,7 +14,7 @@ from resources.postgres import Database
 from resources.sessions_write import SessionsWrite
 from resources.splits import SplitBook
 from resources.symbols import ensure_symbols
-from swiftbolt_assets.assets.checks import CHECK_SPECS, check_results
+from swiftbolt_assets.assets.checks import check_results, checks_of
 from swiftbolt_assets.market.bars import BAR_SCHEMA
 from swiftbolt_assets.market.coverage import SessionCoverage, State
 from swiftbolt_assets.market.resample import resample
@@ -78,11 +78,12 @@ class Desk:
     def checks(self) -> dict[str, dg.AssetCheckResult]:
         """Return what the checks of a run over all days say."""
         results = check_results(
-            {spec.key for spec in CHECK_SPECS},
+            {spec.key for spec in checks_of().specs},
             self.ledger,
             {self.symbol_id: DAYS},
             {"h1", "h4"},
             splits=self.splits,
+            checks=checks_of(),
         )
         return {f"{one.asset_key.to_user_string()}.{one.check_name}": one for one in results}  # type: ignore[union-attr]
 
@@ -94,7 +95,7 @@ def desk(database_url: str) -> Desk:
 
 def test_what_an_answer_left_passes_every_check(desk: Desk) -> None:
     checks = desk.checks()
-    assert len(checks) == len(CHECK_SPECS)
+    assert len(checks) == len(checks_of().specs)
     assert {name for name, one in checks.items() if not one.passed} == set()
     assert checks["m15_bars.complete"].metadata["bars"].value == 4 * 26 + 14
 

@@ -13,12 +13,12 @@ from dagster._core.definitions.freshness_evaluator import FRESHNESS_EVALUATORS_B
 from dagster._core.loader import LoadingContextForTest
 from dagster._core.test_utils import freeze_time
 
-from swiftbolt_assets.assets.describing import ASSET_SPECS
+from swiftbolt_assets.assets.describing import asset_specs
 from swiftbolt_assets.assets.freshness import policy
 from swiftbolt_assets.clock import NEW_YORK
 from swiftbolt_assets.market.sessions import xnys
 
-M15 = ASSET_SPECS[0]
+M15 = asset_specs()[0]
 
 
 def new_york(day: date, hour: int, minute: int = 0) -> datetime:
@@ -42,7 +42,7 @@ def state(reported: datetime, now: datetime) -> FreshnessState:
 
 
 def test_every_asset_has_the_policy() -> None:
-    assert {spec.freshness_policy for spec in ASSET_SPECS} == {policy(xnys())}
+    assert {spec.freshness_policy for spec in asset_specs()} == {policy(xnys())}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 import dagster as dg
 import pytest
 
-from swiftbolt_assets.assets.partitions import SYMBOLS, BarKey, bar_partitions, parse_keys
+from swiftbolt_assets.assets.partitions import BarKey, bar_partitions, parse_keys
 from swiftbolt_assets.clock import NEW_YORK
 from swiftbolt_assets.definitions import FILL_BARS, build_definitions
 from swiftbolt_assets.market.sessions import xnys
@@ -49,7 +49,6 @@ def test_a_key_reads_date_bar_symbol() -> None:
     key = dg.MultiPartitionKey({"date": "2026-11-20", "symbol": "BRK.B"})
     assert str(key) == str(BarKey(date(2026, 11, 20), "BRK.B")) == "2026-11-20|BRK.B"
     assert parse_keys([key]) == [BarKey(date(2026, 11, 20), "BRK.B")]
-    assert SYMBOLS.name == "symbols"
 
 
 def test_the_code_location_holds_what_others_rely_on(monkeypatch: pytest.MonkeyPatch) -> None:

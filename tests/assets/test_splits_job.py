@@ -11,9 +11,9 @@ import pytest
 
 from resources.dagster import PolygonResource, PostgresResource
 from sensors.splits import build_splits_sensor
-from swiftbolt_assets.assets.partitions import SYMBOLS
 from swiftbolt_assets.assets.splits import LOOK_UP_SPLITS
 from swiftbolt_assets.definitions import build_definitions
+from swiftbolt_assets.market.shards import WHOLE
 from swiftbolt_assets.orchestration.instance import open_instance
 from swiftbolt_assets.settings import read_settings
 
@@ -51,7 +51,7 @@ def splt(installation: Any) -> Iterator[Any]:
     """Give the installation, and forget SPLT afterwards: ranges of others' tests would span it."""
     yield installation
     with open_instance(installation.settings) as instance:
-        instance.delete_dynamic_partition(str(SYMBOLS.name), "SPLT")
+        instance.delete_dynamic_partition(WHOLE.partition_set, "SPLT")
 
 
 def test_a_jump_that_no_known_split_explains_is_a_warning_until_it_is_known(splt: Any) -> None:

@@ -20,10 +20,11 @@ from dagster._core.test_utils import create_run_for_test
 from resources.provider_health import ProviderHealth
 from sensors.failures import reason_of_failure, slices_to_release
 from sensors.symbols import symbols_to_add
-from swiftbolt_assets.assets.partitions import SYMBOLS, parse_keys
+from swiftbolt_assets.assets.partitions import parse_keys
 from swiftbolt_assets.definitions import FILL_BARS
 from swiftbolt_assets.errors import PermissionDeniedError
 from swiftbolt_assets.market.sessions import xnys
+from swiftbolt_assets.market.shards import WHOLE
 from swiftbolt_assets.orchestration.launching import CLAIM_TAG, FILL_TAG, LANE_TAG
 from swiftbolt_assets.orchestration.lost_claims import reap
 
@@ -154,14 +155,14 @@ def test_a_symbol_that_nobody_waits_for_is_in_the_bulk_lane(tower: Tower) -> Non
 
 
 def test_A67_symbols_become_partitions_in_one_batch(tower: Tower) -> None:
-    tower.instance.add_dynamic_partitions(str(SYMBOLS.name), ["MSFT"])
+    tower.instance.add_dynamic_partitions(WHOLE.partition_set, ["MSFT"])
     for symbol in ("TSLA", "AAPL", "MSFT", "NVDA"):
         tower.office.by_hand.want(symbol, priority=300)
     tick = tower.tick()
     assert len(requests(tick)) == 4
     (added,) = tick.dynamic_partitions_requests or []
     assert list(added.partition_keys) == ["AAPL", "NVDA", "TSLA"]
-    tower.instance.add_dynamic_partitions(str(SYMBOLS.name), list(added.partition_keys))
+    tower.instance.add_dynamic_partitions(WHOLE.partition_set, list(added.partition_keys))
     for symbol in ("AAPL", "NVDA"):
         tower.office.queue.cancel(
             [c.claim_id for c in tower.office.queue.open_claims() if c.symbol == symbol], "gone"
@@ -492,7 +493,7 @@ def test_B53_a_symbol_of_the_database_becomes_a_partition_once(tower: Tower) -> 
     tick = sensor.evaluate_tick(context)
     assert tick.skip_message == "added 2 symbols as partitions: AAPL, TSLA"
     (added,) = tick.dynamic_partitions_requests or []
-    tower.instance.add_dynamic_partitions(str(SYMBOLS.name), list(added.partition_keys))
+    tower.instance.add_dynamic_partitions(WHOLE.partition_set, list(added.partition_keys))
     again = sensor.evaluate_tick(context)
     assert again.skip_message == "all 2 symbols are partitions already"
     assert not again.dynamic_partitions_requests

@@ -1,0 +1,1 @@
+drop index job_runs_finished, job_runs_symbol;
