@@ -34,6 +34,7 @@ import refreshing
 import resampling
 import rivals
 import sensor
+import shards
 import tracking
 import universe
 from replies import DENSE, record
@@ -63,6 +64,7 @@ NAMES = (
     "coverage",
     "polling",
     "universe",
+    "shards",
 )
 
 
@@ -111,6 +113,7 @@ def main(arguments: Sequence[str]) -> int:
                 )
             ],
             "polling": _polling,
+            "shards": lambda: [shards.measure(shards.QUICK if quick else shards.FULL)],
             "universe": lambda: [
                 universe.measure(
                     server,

@@ -18,6 +18,7 @@ import click
 from swiftbolt_assets.cli.installation import opened
 from swiftbolt_assets.errors import SwiftBoltError
 from swiftbolt_assets.market.sessions import xnys
+from swiftbolt_assets.market.shards import shards_needed
 from swiftbolt_assets.settings import read_settings, without_password
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _database(settings: Settings, database: Database) -> Iterator[Finding]:
         version = connection.info.server_version
     kind = without_password(settings.database_url) if settings.database_url else "embedded"
     yield Finding("database", good=True, text=f"{kind}, Postgres {version // 10000}")
-    for check in (_schema, _source, _growth, _cool_downs, _platform):
+    for check in (_schema, _source, _growth, _partitions, _cool_downs, _platform):
         yield _guarded(check, settings, database)
 
 
@@ -179,6 +180,26 @@ def _growth(settings: Settings, database: Database) -> Finding:
         text = f"{sizes}, {pace}; old rows were last pruned {age.days} days ago: run swiftbolt up"
         return Finding("growth", good=False, text=text)
     return Finding("growth", good=True, text=f"{sizes}, {pace}; {bound}")
+
+
+def _partitions(settings: Settings, database: Database) -> Finding:
+    from resources.schema import newest_revision, revision
+    from resources.symbols import partition_tickers
+
+    if revision(database) != newest_revision():
+        return Finding("partitions", good=True, text="not known yet")
+    symbols = len(partition_tickers(database))
+    days = len(xnys().between(settings.first_date, settings.clock.today()))
+    needed = shards_needed(symbols, days)
+    text = f"{symbols:,} symbols x {days} days"
+    text += f" over {settings.shards} shards" if settings.shards > 1 else ""
+    if needed <= settings.shards:
+        return Finding("partitions", good=True, text=text)
+    return Finding(
+        "partitions",
+        good=False,
+        text=f"{text}: launching and the Dagster UI take seconds; set SWIFTBOLT_SHARDS={needed}",
+    )
 
 
 def _cool_downs(_settings: Settings, database: Database) -> Finding:
