@@ -38,6 +38,13 @@ _MOST_SHARDS = 64
 _LEAST_RETENTION = 7
 #: Shorter keys can be guessed; HS256 wants 32 bytes (RFC 7518, 3.2).
 _KEY_LENGTH, _SECRET_LENGTH = 16, 32
+#: What runs the runs: a process each on this machine, Celery workers, or Kubernetes jobs.
+PROFILES = ("local", "celery", "k8s")
+_BROKER = re.compile(r"rediss?://[^\s/]+(/\d{1,3})?/?")
+#: Registry, name and tag; a digest would do, too, but Helm's values ask for a tag.
+_IMAGE = re.compile(r"[a-z0-9][a-z0-9._:/-]{0,200}:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+#: A DNS label (RFC 1123).
+_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _HOST_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]*")
 _ORIGIN = re.compile(r"https?://[0-9A-Za-z.-]+(:[0-9]{1,5})?")
 #: `UUID` alone takes braces, prefixes and missing dashes, too.
@@ -72,6 +79,10 @@ class Settings:
         cors_origins: web origins that may call the API from a browser; `*` for all.
         retention_days: how long runs, events, requests and finished slices are kept.
         log_format: `text` or `json`, how the processes write their logs.
+        profile: one of `PROFILES`: what runs the runs.
+        broker_url: the Redis that hands runs to Celery workers, or None.
+        image: the container image of Kubernetes' pods, or None.
+        namespace: Kubernetes' namespace.
 
     """
 
@@ -102,6 +113,10 @@ class Settings:
     cors_origins: tuple[str, ...]
     retention_days: int
     log_format: str
+    profile: str
+    broker_url: str | None = field(repr=False)
+    image: str | None
+    namespace: str
 
     @property
     def simulated(self) -> bool:
@@ -156,6 +171,11 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         cors_origins=_origins(env, "SWIFTBOLT_CORS_ORIGINS"),
         retention_days=_count(env, "SWIFTBOLT_RETENTION_DAYS", 30, least=_LEAST_RETENTION),
         log_format=_choice(env, "SWIFTBOLT_LOG_FORMAT", ("text", "json")),
+        profile=_choice(env, "SWIFTBOLT_PROFILE", PROFILES),
+        broker_url=_broker_url(env),
+        image=_shaped(env, "SWIFTBOLT_IMAGE", _IMAGE, "REGISTRY/NAME:TAG"),
+        namespace=_shaped(env, "SWIFTBOLT_NAMESPACE", _NAMESPACE, "small letters, digits, dashes")
+        or "swiftbolt",
     )
 
 
@@ -206,6 +226,35 @@ def _database_url(env: Mapping[str, str], name: str) -> str | None:
         )
     # Not urlunsplit: it drops the empty host of postgresql:///NAME?host=/socket/folder.
     return f"postgresql://{text.partition('://')[2]}"
+
+
+def _broker_url(env: Mapping[str, str]) -> str | None:
+    text = _text(env, "SWIFTBOLT_BROKER_URL")
+    if text is None:
+        if _text(env, "SWIFTBOLT_PROFILE") == "celery":
+            raise ConfigurationError(
+                "SWIFTBOLT_BROKER_URL: it is unset, and the profile celery hands runs to its "
+                "workers through a Redis; use redis://HOST:6379/0"
+            )
+        return None
+    try:
+        parts = urlsplit(text)
+        good = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        good = False
+    if not (good and text.isascii() and _BROKER.fullmatch(text)):
+        raise ConfigurationError(
+            "SWIFTBOLT_BROKER_URL: use redis://:PASSWORD@HOST:6379/0, or rediss:// for TLS, "
+            "special letters of the password percent-encoded"
+        )
+    return text
+
+
+def _shaped(env: Mapping[str, str], name: str, shape: re.Pattern[str], use: str) -> str | None:
+    text = _text(env, name)
+    if text is not None and not shape.fullmatch(text):
+        raise ConfigurationError(f"{name}: {text[:40]!r} is wrong; use {use}")
+    return text
 
 
 def _host(env: Mapping[str, str]) -> str:
@@ -359,5 +408,9 @@ def _user(env: Mapping[str, str], name: str) -> UUID:
 def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
     text = _text(env, name) or choices[0]
     if text not in choices:
-        raise ConfigurationError(f"{name}: {text[:20]!r} is wrong; use {' or '.join(choices)}")
+        raise ConfigurationError(f"{name}: {text[:20]!r} is wrong; use {_either(choices)}")
     return text
+
+
+def _either(choices: tuple[str, ...]) -> str:
+    return f"{', '.join(choices[:-1])} or {choices[-1]}"

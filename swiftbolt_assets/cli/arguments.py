@@ -5,6 +5,7 @@ What belongs here: pure parsing. What does not: the commands.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -29,6 +30,8 @@ _PORTS = 65_535
 #: The highest of the platform's default ports; an offset moves all of them.
 _HIGHEST_PORT = 8_900
 _PRIORITIES = 1_000_000
+_SLOTS = 1_000
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _SOURCES = ("watchlist", "chart_view", "recent_search")
 _SHOWN = 24
 #: `date.fromisoformat` alone takes week dates, too.
@@ -167,6 +170,30 @@ def parse_port_offset(text: str) -> int:
 
     """
     return _whole("port-offset", text, least=0, most=_PORTS - _HIGHEST_PORT)
+
+
+def parse_slots(text: str | None) -> int:
+    """Return how many runs a worker takes at once; a slot for each processor when not given.
+
+    Raises:
+        UsageError: it is not a whole number of a sane size.
+
+    """
+    if text is None:
+        return os.cpu_count() or 1
+    return _whole("slots", text, least=1, most=_SLOTS)
+
+
+def parse_worker_name(text: str) -> str:
+    """Return what a worker is called.
+
+    Raises:
+        UsageError: it is empty, long, or holds other letters than names of machines do.
+
+    """
+    if not _NAME.fullmatch(text.strip()):
+        raise UsageError(f"name: {_short(text)} is no name; use letters, digits, dots and dashes")
+    return text.strip()
 
 
 def _first_of_days(days: str | None, today: date, first_date: date) -> date:

@@ -115,7 +115,9 @@ def _database(settings: Settings, database: Database) -> Iterator[Finding]:
         version = connection.info.server_version
     kind = without_password(settings.database_url) if settings.database_url else "embedded"
     yield Finding("database", good=True, text=f"{kind}, Postgres {version // 10000}")
-    for check in (_schema, _source, _growth, _partitions, _cool_downs, _platform):
+    workers = (_workers,) if settings.profile == "celery" else ()
+    checks = (_schema, _source, _growth, _partitions, _cool_downs, _platform, *workers)
+    for check in checks:
         yield _guarded(check, settings, database)
 
 
@@ -228,3 +230,20 @@ def _platform(settings: Settings, _database: Database) -> Finding:
     return Finding(
         "platform", good=False, text=f"it does not answer; see the logs in {settings.home / 'log'}"
     )
+
+
+def _workers(settings: Settings, database: Database) -> Finding:
+    from resources.schema import newest_revision, revision
+    from swiftbolt_assets.orchestration.engines import require_engine
+
+    try:
+        require_engine(settings)
+        if revision(database) != newest_revision():
+            return Finding("workers", good=True, text="not known yet")
+
+        from swiftbolt_assets.orchestration.worker_slots import require_workers
+
+        found = require_workers(settings, database)
+    except SwiftBoltError as error:
+        return Finding("workers", good=False, text=str(error))
+    return Finding("workers", good=True, text=found)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+from pathlib import Path
 
 import click
 
 from swiftbolt_assets.cli.installation import opened, ready
+from swiftbolt_assets.errors import SwiftBoltError
 from swiftbolt_assets.settings import read_settings
 
 
@@ -43,6 +46,34 @@ def run_env(*, stop: bool) -> None:
         click.echo("# The database runs on for this shell; swiftbolt env --stop lets it end.")
     for name, value in environment.items():
         click.echo(f"export {name}={shlex.quote(value)}")
+
+
+def show_profile(profile: str | None, into: str | None) -> None:
+    """Print or write a profile's configuration files, without credentials; nothing is started.
+
+    Raises:
+        ConfigurationError: there is no such profile, or it needs a setting that is not set.
+        SwiftBoltError: the folder cannot be written to.
+
+    """
+    named = {} if profile is None else {"SWIFTBOLT_PROFILE": profile}
+    settings = read_settings(os.environ | named)
+
+    from swiftbolt_assets.orchestration.configuration import configuration_files
+    from swiftbolt_assets.orchestration.instance import plain_dagster_url
+
+    texts = configuration_files(settings, plain_dagster_url(settings))
+    if into is None:
+        click.echo("\n---\n".join(f"# {name}\n{text}" for name, text in texts.items()), nl=False)
+        return
+    folder = Path(into)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            (folder / name).write_text(text, "utf-8")
+            click.echo(folder / name)
+    except OSError as error:
+        raise SwiftBoltError(f"into: {folder} cannot be written to ({error.strerror})") from error
 
 
 def _let_go() -> None:

@@ -57,6 +57,16 @@ def up(*, host: str | None, port_offset: str) -> None:
 
 
 @cli.command()
+@click.option("--slots", default=None, metavar="N", help="Runs at once; default: processors.")
+@click.option("--name", default=None, metavar="NAME", help="For people; default: the machine's.")
+def worker(*, slots: str | None, name: str | None) -> None:
+    """Take a platform's runs here, under the profile celery."""
+    from swiftbolt_assets.cli.worker import run_worker
+
+    sys.exit(run_worker(slots=slots, name=name))
+
+
+@cli.command()
 def migrate() -> None:
     """Bring the database to the newest schema; safe to repeat."""
     from swiftbolt_assets.cli.migrate import run_migrate
@@ -215,11 +225,16 @@ def serve(*, host: str | None, port_offset: str) -> None:
 
 @cli.command()
 @click.option("--stop", is_flag=True, help="Let the database end that this command left running.")
-def env(*, stop: bool) -> None:
+@click.option("--profile", default=None, metavar="P", help="Print the files of local, celery, k8s.")
+@click.option("--into", default=None, metavar="FOLDER", help="Write these files there instead.")
+def env(*, stop: bool, profile: str | None, into: str | None) -> None:
     """Print shell exports (with credentials) for Dagster's tools."""
-    from swiftbolt_assets.cli.environment import run_env
+    from swiftbolt_assets.cli.environment import run_env, show_profile
 
-    run_env(stop=stop)
+    if profile is not None or into is not None:
+        show_profile(profile, into)
+    else:
+        run_env(stop=stop)
 
 
 @cli.command()

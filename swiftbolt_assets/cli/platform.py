@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import signal
 import socket
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,7 +14,7 @@ import click
 from swiftbolt_assets.api.keys import require_keys
 from swiftbolt_assets.cli.arguments import parse_port_offset
 from swiftbolt_assets.cli.installation import ready
-from swiftbolt_assets.errors import SwiftBoltError
+from swiftbolt_assets.errors import ConfigurationError, SwiftBoltError
 from swiftbolt_assets.settings import read_settings
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from swiftbolt_assets.orchestration.processes import Supervisor
 
 _WATCH_S = 1.0
+_WORKERS_S = 5.0
 
 
 def run_up(*, host: str | None, port_offset: str) -> None:
@@ -39,6 +41,15 @@ def run_up(*, host: str | None, port_offset: str) -> None:
     address = host or settings.host
     require_keys(settings, address)
 
+    from swiftbolt_assets.orchestration.engines import require_engine
+
+    require_engine(settings)
+    if settings.profile == "k8s":
+        raise ConfigurationError(
+            "SWIFTBOLT_PROFILE: under k8s the platform runs in a cluster; swiftbolt env --profile "
+            "k8s prints its files, and here up serves local and celery"
+        )
+
     from resources.embedded import release_keep
     from swiftbolt_assets.orchestration.ports import require_free_ports
     from swiftbolt_assets.orchestration.presence import platform_lock
@@ -52,6 +63,10 @@ def run_up(*, host: str | None, port_offset: str) -> None:
             from swiftbolt_assets.orchestration.platform import running_platform
 
             prepare_dagster(settings, installation.database)
+            if settings.profile == "celery":
+                from swiftbolt_assets.orchestration.worker_slots import announce_code
+
+                announce_code(settings, installation.database)
             with running_platform(settings, offset, address) as (platform, supervisor):
                 source = "simulated bars" if settings.simulated else "real providers"
                 click.echo(f"SwiftBolt runs ({source})")
@@ -137,10 +152,12 @@ def stop_signals() -> Iterator[Stop]:
 def watch(installation: Installation, supervisor: Supervisor, stop: Waiter) -> None:
     """Mend what dies, the database first, until told to stop."""
     told = ""
+    workers = _Workers(installation)
     while not stop.wait(_WATCH_S):
         try:
             mended = ["database"] if installation.revive() else []
             mended += supervisor.mend()
+            workers.look()
             told = ""
         except SwiftBoltError as error:
             # The same trouble is told once, and tried again.
@@ -150,3 +167,30 @@ def watch(installation: Installation, supervisor: Supervisor, stop: Waiter) -> N
             continue
         for name in mended:
             click.echo(f"{name} had died and was started again", err=True)
+
+
+class _Workers:
+    """Says what keeps runs from beginning under the profile celery, and that it is over."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self._told = ""
+        self._due = 0.0
+
+    def look(self) -> None:
+        """Look now and then; each trouble is told once."""
+        settings = self._installation.settings
+        if settings.profile != "celery" or time.monotonic() < self._due:
+            return
+        from swiftbolt_assets.orchestration.worker_slots import require_workers
+
+        self._due = time.monotonic() + _WORKERS_S
+        try:
+            found = require_workers(settings, self._installation.database)
+        except SwiftBoltError as error:
+            trouble = str(error)
+        else:
+            trouble = ""
+        if trouble != self._told:
+            click.echo(f"swiftbolt: {trouble}" if trouble else f"runs go on: {found}", err=True)
+            self._told = trouble

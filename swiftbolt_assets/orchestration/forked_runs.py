@@ -11,6 +11,7 @@ What does not: what a run does.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import multiprocessing
 import multiprocessing.context
@@ -56,12 +57,25 @@ def fork_runs() -> bool:
         return False
     if multiprocessing.parent_process() is not None:
         return False
-    os.environ.update({name: os.environ.get(name, one) for name, one in _ONE_THREAD.items()})
-    multiprocessing.get_context("forkserver").set_forkserver_preload(
-        [name for name in PRELOADED if importlib.util.find_spec(name.partition(".")[0])]
-    )
+    _stay_single_threaded()
+    multiprocessing.get_context("forkserver").set_forkserver_preload(_installed())
     # The code server asks the "spawn" context for its runs' processes, and for nothing else.
     forked = staticmethod(multiprocessing.context.ForkServerProcess._Popen)  # noqa: SLF001
     setattr(multiprocessing.context.SpawnProcess, "_Popen", forked)  # noqa: B010 - not in its type
     forkserver.ensure_running()
     return True
+
+
+def warm_up() -> None:
+    """Import in this process what its forks need, and nothing that starts a thread."""
+    _stay_single_threaded()
+    for name in _installed():
+        importlib.import_module(name)
+
+
+def _stay_single_threaded() -> None:
+    os.environ.update({name: os.environ.get(name, one) for name, one in _ONE_THREAD.items()})
+
+
+def _installed() -> list[str]:
+    return [name for name in PRELOADED if importlib.util.find_spec(name.partition(".")[0])]

@@ -22,8 +22,8 @@ from resources.postgres import CONNECT_TIMEOUT_S, first_line, sibling_database
 from resources.symbols import partition_tickers
 from swiftbolt_assets.assets.reporting import EVENT_BATCH_SIZE, EVENT_BATCH_VARIABLE
 from swiftbolt_assets.errors import StorageError
-from swiftbolt_assets.market.lanes import shared_slots
 from swiftbolt_assets.market.shards import Shards
+from swiftbolt_assets.orchestration.configuration import dagster_yaml
 from swiftbolt_assets.settings import CLOCK_OFFSET
 
 if TYPE_CHECKING:
@@ -36,50 +36,6 @@ if TYPE_CHECKING:
     from swiftbolt_assets.settings import Settings
 
 DAGSTER_URL = "SWIFTBOLT_DAGSTER_URL"
-
-_DAGSTER_YAML = """\
-# Written by swiftbolt at every start; changes are lost.
-storage:
-  custom:
-    module: swiftbolt_assets.orchestration.storage
-    class: PooledPostgresStorage
-    config:
-      postgres_url: {{env: {url}}}
-concurrency:
-  runs:
-    # One more than fills may take: today's bars never wait for history.
-    max_concurrent_runs: {all_runs}
-    # What nobody waits for leaves slots to what is looked at now.
-    tag_concurrency_limits:
-    - {{key: swiftbolt/lane, value: bulk, limit: {bulk}}}
-    - {{key: swiftbolt/fill, value: "true", limit: {runs}}}
-run_queue:
-  dequeue_interval_seconds: 1
-  # A code location that is being started again is waited for.
-  max_user_code_failure_retries: 10
-  user_code_failure_retry_delay: 5
-run_monitoring:
-  enabled: true
-  poll_interval_seconds: 10
-  start_timeout_seconds: 180
-  cancel_timeout_seconds: 30
-  max_runtime_seconds: 7200
-run_retries:
-  enabled: true
-  max_retries: 2
-  retry_on_asset_or_op_failure: false
-retention:
-  # A schedule that ticks every minute mostly has nothing to do.
-  schedule: {{purge_after_days: {{skipped: 1, failure: 30, success: 7, started: 7}}}}
-  sensor: {{purge_after_days: {{skipped: 1, failure: 30, success: 7, started: 7}}}}
-# Local capture starts four helper processes a run; what matters is in the structured log.
-compute_logs:
-  module: dagster._core.storage.noop_compute_log_manager
-  class: NoOpComputeLogManager
-freshness: {{enabled: true}}
-telemetry: {{enabled: false}}
-nux: {{enabled: false}}
-"""
 
 
 def dagster_home(settings: Settings) -> Path:
@@ -142,19 +98,7 @@ def prepare_dagster(settings: Settings, database: Database) -> bool:
         StorageError: the server refuses.
 
     """
-    home = dagster_home(settings)
-    home.mkdir(parents=True, exist_ok=True)
-    text = _DAGSTER_YAML.format(
-        url=DAGSTER_URL,
-        runs=settings.max_concurrent_jobs,
-        all_runs=settings.max_concurrent_jobs + 1,
-        bulk=shared_slots(settings.max_concurrent_jobs),
-    )
-    target = home / "dagster.yaml"
-    if not target.exists() or target.read_text("utf-8") != text:
-        partial = home / f"dagster.yaml.{os.getpid()}"
-        partial.write_text(text, "utf-8")
-        partial.replace(target)
+    write_configuration(dagster_home(settings), settings)
     with database.connect() as lock:
         lock.execute("select pg_advisory_lock(hashtextextended('swiftbolt dagster schema', 0))")
         _ensure_database(plain_dagster_url(settings), database)
@@ -165,6 +109,17 @@ def prepare_dagster(settings: Settings, database: Database) -> bool:
                 instance.upgrade()
             add_partitions(instance, partition_tickers(database), Shards(settings.shards))
     return is_older
+
+
+def write_configuration(home: Path, settings: Settings) -> None:
+    """Write `dagster.yaml` into a Dagster home."""
+    home.mkdir(parents=True, exist_ok=True)
+    text = dagster_yaml(settings)
+    target = home / "dagster.yaml"
+    if not target.exists() or target.read_text("utf-8") != text:
+        partial = home / f"dagster.yaml.{os.getpid()}"
+        partial.write_text(text, "utf-8")
+        partial.replace(target)
 
 
 def open_instance(settings: Settings) -> DagsterInstance:

@@ -25,7 +25,17 @@ def rotate(folder: Path, largest: int = LARGEST_BYTES) -> None:
 
     """
     for path in folder.glob("*.log"):
-        if path.stat().st_size > largest:
-            shutil.copyfile(path, path.with_suffix(".log.old"))
-            with path.open("r+b") as log:
-                log.truncate()
+        rotate_file(path, largest)
+
+
+def rotate_file(path: Path, largest: int = LARGEST_BYTES) -> None:
+    """Put a log aside if it is too big, over its predecessor.
+
+    Raises:
+        OSError: there is no room, say; nothing was emptied.
+
+    """
+    if path.stat().st_size > largest:
+        shutil.copyfile(path, path.with_suffix(".log.old"))
+        with path.open("r+b") as log:
+            log.truncate()

@@ -35,6 +35,18 @@ BAD = [
     ("SWIFTBOLT_FIRST_DATE", "2024-W01-2"),
     ("SWIFTBOLT_FIRST_DATE", "2014-12-31"),
     ("SWIFTBOLT_FIRST_DATE", "9999-12-31"),
+    ("SWIFTBOLT_PROFILE", "cellery"),
+    ("SWIFTBOLT_BROKER_URL", "amqp://host:5672//"),
+    ("SWIFTBOLT_BROKER_URL", "redis://"),
+    ("SWIFTBOLT_BROKER_URL", "redis://host:port/0"),
+    ("SWIFTBOLT_BROKER_URL", "redis://host:99999/0"),
+    ("SWIFTBOLT_BROKER_URL", "redis://host/zero"),
+    ("SWIFTBOLT_BROKER_URL", "redis://host/0?db=1"),
+    ("SWIFTBOLT_IMAGE", "swiftbolt"),
+    ("SWIFTBOLT_IMAGE", "registry/Swift Bolt:1"),
+    ("SWIFTBOLT_IMAGE", "registry/swiftbolt:1\nx"),
+    ("SWIFTBOLT_NAMESPACE", "Swift_Bolt"),
+    ("SWIFTBOLT_NAMESPACE", "-a"),
     ("SWIFTBOLT_HOST", "127.0.0.1:8000"),
     ("SWIFTBOLT_HOST", "two words"),
     ("SWIFTBOLT_HOST", "http://localhost"),
@@ -106,6 +118,8 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
     assert found.max_concurrent_jobs == 5
     assert (found.resample_h1, found.resample_h4) == (True, True)
     assert found.simulator_plan == "unlimited"
+    assert (found.profile, found.broker_url) == ("local", None)
+    assert (found.image, found.namespace) == (None, "swiftbolt")
 
 
 def test_blank_values_count_as_unset() -> None:
@@ -152,6 +166,14 @@ def test_a_database_behind_a_socket_keeps_its_empty_host() -> None:
     assert read_settings({"SWIFTBOLT_DATABASE_URL": url}).database_url == url
 
 
+def test_the_profile_celery_needs_a_broker() -> None:
+    with pytest.raises(ConfigurationError, match="SWIFTBOLT_BROKER_URL: it is unset"):
+        read_settings({"SWIFTBOLT_PROFILE": "celery"})
+    url = "rediss://user:p%2Fw@redis.internal:6380/2"
+    found = read_settings({"SWIFTBOLT_PROFILE": "celery", "SWIFTBOLT_BROKER_URL": url})
+    assert (found.profile, found.broker_url) == ("celery", url)
+
+
 def test_either_key_alone_ends_the_simulation() -> None:
     assert not read_settings({"POLYGON_API_KEY": "k"}).simulated
     assert not read_settings({"TRADIER_TOKEN": "k"}).simulated
@@ -162,6 +184,7 @@ def test_the_repr_shows_no_secret() -> None:
         {
             "SWIFTBOLT_DATABASE_URL": "postgresql://u:hidden-1@host/bars",
             "SWIFTBOLT_DAGSTER_URL": "postgresql://u:hidden-2@host/dagster",
+            "SWIFTBOLT_BROKER_URL": "rediss://:hidden-5@host:6379/0",
             "POLYGON_API_KEY": "hidden-3",
             "TRADIER_TOKEN": "hidden-4",
         }

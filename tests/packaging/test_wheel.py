@@ -99,6 +99,80 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python.parent
 
 
+def steps(dockerfile: Path) -> list[tuple[str, str]]:
+    """Return a Dockerfile's instructions with what follows each."""
+    text = dockerfile.read_text().replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return [(word, rest) for word, _, rest in (line.partition(" ") for line in lines)]
+
+
+@pytest.fixture(scope="module")
+def image(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Replay the Dockerfile in empty folders; the environment that its commands would have."""
+    context, root = tmp_path_factory.mktemp("context"), tmp_path_factory.mktemp("root")
+    (context / "dist").mkdir()
+    shutil.copy(wheel, context / "dist")
+    extras = ("--extra", "celery", "--extra", "k8s")
+    options = ("--frozen", "--no-default-groups", *extras, "--no-emit-project")
+    uv("export", *options, "-qo", context / "dist" / "requirements.txt")
+    (root / "bin").mkdir()
+    (root / "bin" / "python").symlink_to(Path(getattr(sys, "_base_executable", sys.executable)))
+    inherited = {name: value for name, value in os.environ.items() if "PYTHON" not in name}
+    inherited.pop("VIRTUAL_ENV", None)
+    environment = inherited | {"PATH": f"{root / 'bin'}:/usr/bin:/bin"}
+    for word, rest in steps(PROJECT / "Dockerfile"):
+        if word in {"ARG", "ENV"}:
+            for pair in rest.split():
+                name, _, value = pair.partition("=")
+                for known in ("PREFIX", "PATH"):
+                    value = value.replace(f"${known}", environment.get(known, ""))
+                # Absolute folders of the image lie below the root.
+                is_folder = value.startswith("/") and not value.startswith(str(root))
+                environment[name] = f"{root}{value}" if is_folder else value
+        elif word == "COPY":
+            *sources, target = rest.replace("$PREFIX", environment["PREFIX"]).split()
+            Path(target).mkdir(parents=True)
+            for pattern in sources:
+                (found,) = context.glob(pattern)
+                shutil.copy(found, target)
+        elif word == "RUN":
+            # Compiling all of it takes longer than installing.
+            environment["UV_COMPILE_BYTECODE"] = "0"
+            done = subprocess.run(
+                ["sh", "-euc", rest],
+                cwd=root,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, (rest, done.stderr)
+    return environment
+
+
+@pytest.mark.slow
+def test_the_dockerfile_makes_an_environment_for_every_profile(
+    image: dict[str, str], tmp_path: Path
+) -> None:
+    words = {word for word, _ in steps(PROJECT / "Dockerfile")}
+    assert words == {"FROM", "ARG", "COPY", "RUN", "ENV", "USER", "CMD"}
+    command = shutil.which("swiftbolt", path=image["PATH"])
+    assert command == f"{image['PREFIX']}/venv/bin/swiftbolt"
+    assert sorted(path.name for path in Path(image["PREFIX"]).iterdir()) == ["venv"]
+    url = "redis://127.0.0.1:1/0"
+    celery = image | {"SWIFTBOLT_PROFILE": "celery", "SWIFTBOLT_BROKER_URL": url}
+    done = subprocess.run(
+        [command, "worker"], cwd=tmp_path, env=celery, capture_output=True, text=True, check=False
+    )
+    assert f"{url} does not answer" in done.stderr
+    python = Path(command).with_name("python")
+    loaded = "import dagster_k8s, swiftbolt_assets.definitions as d; print(d.__file__)"
+    told = subprocess.run(
+        [python, "-c", loaded], cwd=tmp_path, env=image, capture_output=True, text=True, check=True
+    )
+    assert told.stdout.startswith(image["PREFIX"])
+
+
 @pytest.mark.slow
 def test_the_wheel_holds_exactly_the_three_packages(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:

@@ -1,0 +1,2 @@
+delete from installation where name in ('id', 'queue');
+drop table worker_runs, workers;

@@ -1,0 +1,1 @@
+"""Dagster's configuration of each profile, as templates; `instance.py` fills them in."""
