@@ -119,14 +119,16 @@ def _beside_duckdb(
             " and timeframe = ? and ts between ? and ? order by ts"
         )
         return lambda: timed(
-            lambda: heights[timeframe].add(fetch(duck.execute(asked, [timeframe, start, end])))
+            lambda: heights[timeframe].add(fetch(duck.sql(asked, params=[timeframe, start, end])))
         )
 
     variants = {}
     for timeframe in TIMEFRAMES:
         variants[f"{timeframe} chart's statement"] = ours(timeframe)
         variants[f"{timeframe} DuckDB, rows"] = theirs(timeframe, lambda it: len(it.fetchall()))
-        variants[f"{timeframe} DuckDB, frame"] = theirs(timeframe, lambda it: it.pl().height)
+        variants[f"{timeframe} DuckDB, frame"] = theirs(
+            timeframe, lambda it: pl.DataFrame(it.to_arrow_table()).height
+        )
     try:
         side_by_side(variants, 7)
         found = side_by_side(variants, repetitions)
