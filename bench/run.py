@@ -24,6 +24,7 @@ import economy
 import ingest
 import live
 import one_reply
+import opening
 import orchestration
 import planning
 import polling
@@ -65,6 +66,7 @@ NAMES = (
     "polling",
     "universe",
     "shards",
+    "opening",
 )
 
 
@@ -122,6 +124,7 @@ def main(arguments: Sequence[str]) -> int:
                     3 if quick else 10,
                 )
             ],
+            "opening": lambda: _opening(5 if quick else 20),
         }
         for name in asked.only or NAMES:
             print(f"{name} ...", file=sys.stderr, flush=True)
@@ -184,6 +187,11 @@ def _orchestration(symbols: int, idle_s: float) -> list[Group]:
 def _polling() -> list[Group]:
     with live.platform(**polling.SETTINGS) as platform:
         return [polling.measure(platform)]
+
+
+def _opening(symbols: int) -> list[Group]:
+    with live.platform() as platform:
+        return [opening.measure(platform, symbols)]
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

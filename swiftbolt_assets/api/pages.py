@@ -29,7 +29,9 @@ _TYPES = {
     ".txt": "text/plain; charset=utf-8",
     ".md": "text/plain; charset=utf-8",
 }
-_KEY = "{{anon-key}}"
+_KEY, _MODULES = "{{anon-key}}", "{{modules}}"
+#: Modules of other pages than the chart.
+_ELSEWHERE = frozenset({"docs.js"})
 
 
 @router.get("/")
@@ -43,6 +45,7 @@ def chart_page(request: Request) -> Response:
     """Return the page; at this machine it carries the app's key, elsewhere it asks for one."""
     key = state_of(request).keys.anon if is_from_here(request) else ""
     page = _file("index.html").decode().replace(_KEY, html.escape(key, quote=True))
+    page = page.replace(_MODULES, _preloads())
     return Response(page, media_type=_TYPES[".html"], headers={"Cache-Control": "no-store"})
 
 
@@ -63,6 +66,18 @@ def docs() -> Response:
     return Response(
         _file("docs.html"), media_type=_TYPES[".html"], headers={"Cache-Control": "no-store"}
     )
+
+
+@cache
+def _preloads() -> str:
+    """Return the links that let a browser fetch all modules at once, not import by import."""
+    names = sorted(
+        file.name
+        for file in files(__package__).joinpath("page").iterdir()
+        if file.name[-3:] == ".js"
+    )
+    names = ["vendor/lightweight-charts.js", *(name for name in names if name not in _ELSEWHERE)]
+    return "\n".join(f'<link rel="modulepreload" href="/chart/assets/{name}">' for name in names)
 
 
 @cache
