@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import psycopg
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from resources import schema
 from resources.postgres import Database
@@ -66,6 +68,14 @@ def test_A30_B4_an_empty_database_becomes_the_newest_and_a_second_time_changes_n
     assert (again.before, again.after) == (newest_revision(), newest_revision())
     assert again.partitions_added == 0
     assert objects(empty) == made
+
+
+def test_the_files_names_tell_the_revisions_and_the_newest() -> None:
+    config = Config()
+    config.set_main_option("script_location", "swiftbolt_assets:migrations")
+    script = ScriptDirectory.from_config(config)
+    assert schema.revisions() == {found.revision for found in script.walk_revisions()}
+    assert newest_revision() == script.get_current_head()
 
 
 def test_sessions_in_sql_equal_the_calendar_and_are_repaired(empty: Database) -> None:
