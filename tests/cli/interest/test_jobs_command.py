@@ -17,11 +17,10 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def home(new_shell: Callable[..., Any]) -> Iterator[Any]:
+def home(new_settled: Callable[..., Any]) -> Iterator[Any]:
     """Return a home whose database runs on between the commands."""
-    shell = new_shell()
+    shell = new_settled()
     with embedded.lease(shell.home):
-        assert shell.run("migrate").code == 0
         yield shell
 
 

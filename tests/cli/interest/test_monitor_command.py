@@ -206,9 +206,9 @@ def test_B58_failed_runs_tell_code_and_message(database: Database) -> None:
 
 
 @pytest.fixture(scope="module")
-def filled(new_shell: Callable[..., Any]) -> Iterator[Any]:
+def filled(new_settled: Callable[..., Any]) -> Iterator[Any]:
     """Return a home with tracked symbols, real bars and a failed run; its database runs on."""
-    shell = new_shell()
+    shell = new_settled()
     with embedded.lease(shell.home):
         assert shell.run("track", "AAPL", "--source", "watchlist").code == 0
         assert shell.run("track", "MSFT", "AAPL", "--source", "chart_view").code == 0

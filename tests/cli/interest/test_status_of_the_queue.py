@@ -17,14 +17,13 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def home(new_shell: Callable[..., Any]) -> Iterator[Any]:
+def home(new_settled: Callable[..., Any]) -> Iterator[Any]:
     """Return a home at five requests a minute, without background symbols; its database runs on."""
     # Statements by hand plan at the real time.
-    shell = new_shell(
+    shell = new_settled(
         POLYGON_REQUESTS_PER_MINUTE="5", SWIFTBOLT_BACKGROUND="false", SWIFTBOLT_NOW=""
     )
     with embedded.lease(shell.home):
-        assert shell.run("migrate").code == 0
         shell.sql("update job_definitions set enabled = false returning 1")
         yield shell
 

@@ -22,11 +22,10 @@ WINDOWS = {"m15": 30, "h1": 90, "h4": 365}
 
 
 @pytest.fixture(scope="module")
-def home(new_shell: Callable[..., Any]) -> Iterator[Any]:
+def home(new_settled: Callable[..., Any]) -> Iterator[Any]:
     """Return a home whose database runs on between the commands."""
-    shell = new_shell()
+    shell = new_settled()
     with embedded.lease(shell.home):
-        assert shell.run("migrate").code == 0
         yield shell
 
 

@@ -29,8 +29,8 @@ def providers(market: Callable[..., Market]) -> Market:
 
 
 @pytest.fixture
-def trader(new_shell: Callable[..., Shell], providers: Market) -> Shell:
-    return new_shell(
+def trader(new_settled: Callable[..., Shell], providers: Market) -> Shell:
+    return new_settled(
         SWIFTBOLT_NOW=AFTERNOON,
         SWIFTBOLT_BACKGROUND="false",
         TRADIER_BASE_URL=providers.url,
@@ -40,9 +40,9 @@ def trader(new_shell: Callable[..., Shell], providers: Market) -> Shell:
 
 @pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/Los_Angeles"])
 def test_A8_at_seven_past_three_22_bars_have_closed_whatever_the_hosts_zone(
-    new_shell: Callable[..., Shell], zone: str
+    new_settled: Callable[..., Shell], zone: str
 ) -> None:
-    shell = new_shell(SWIFTBOLT_NOW=AFTERNOON, TZ=zone)
+    shell = new_settled(SWIFTBOLT_NOW=AFTERNOON, TZ=zone)
     done = shell.run("live", "aapl", "--once", "--json")
     assert (done.code, done.err) == (0, "")
     assert done.json["date"] == "2026-11-20"
@@ -95,10 +95,10 @@ def test_tracked_symbols_are_refreshed_until_ctrl_c(
 
 
 def test_a_refused_token_is_one_line_and_the_others_are_not_asked_for(
-    new_shell: Callable[..., Shell], market: Callable[..., Market]
+    new_settled: Callable[..., Shell], market: Callable[..., Market]
 ) -> None:
     strict = market(tradier_tokens=frozenset({"right"}))
-    shell = new_shell(
+    shell = new_settled(
         SWIFTBOLT_NOW=AFTERNOON,
         TRADIER_TOKEN="wrong-token-0123",
         TRADIER_BASE_URL=strict.url,
@@ -114,8 +114,10 @@ def test_a_refused_token_is_one_line_and_the_others_are_not_asked_for(
     shell.close()
 
 
-def test_with_polygons_key_alone_today_is_off_in_one_line(new_shell: Callable[..., Shell]) -> None:
-    shell = new_shell(SWIFTBOLT_NOW=AFTERNOON, POLYGON_API_KEY="a-key-0123456789")
+def test_with_polygons_key_alone_today_is_off_in_one_line(
+    new_settled: Callable[..., Shell],
+) -> None:
+    shell = new_settled(SWIFTBOLT_NOW=AFTERNOON, POLYGON_API_KEY="a-key-0123456789")
     done = shell.run("live", "AAPL", "--once")
     assert done.code == 2
     assert done.one_line() == (

@@ -123,13 +123,13 @@ class Up:
 
 @pytest.fixture(scope="module")
 def new_up(
-    new_shell: Callable[..., Any], wait_for: Callable[..., Any], module_port_offset: str
+    new_settled: Callable[..., Any], wait_for: Callable[..., Any], module_port_offset: str
 ) -> Iterator[Callable[..., Up]]:
     """Start platforms on which the seeded symbols are quiet: tests count what they ask for."""
     shells = []
 
     def start(**environment: str) -> Up:
-        shell = new_shell(SWIFTBOLT_BACKGROUND="false", **environment)
+        shell = new_settled(SWIFTBOLT_BACKGROUND="false", **environment)
         shells.append(shell)
         assert shell.run("jobs", "set", "AAPL", "--disabled").code == 0
         return Up(shell, wait_for, module_port_offset)

@@ -64,7 +64,7 @@ def expected(up: Any) -> dict[str, tuple[int, int]]:
 
 def test_a_fill_over_three_shards_ends_complete_and_equal_to_that_over_one(
     new_up: Callable[..., Any],
-    new_shell: Callable[..., Any],
+    new_settled: Callable[..., Any],
     wait_for: Callable[..., Any],
     module_market: Any,
 ) -> None:
@@ -85,7 +85,7 @@ def test_a_fill_over_three_shards_ends_complete_and_equal_to_that_over_one(
     assert (again.code, again.json["requests"]) == (0, 0), again
     assert history(market) == asked
 
-    alone = new_shell(**provider)
+    alone = new_settled(**provider)
     with embedded.lease(alone.home):
         filled = alone.run("backfill", *SHARDS, "--days", "365", timeout=240)
         assert filled.code == 0, filled
