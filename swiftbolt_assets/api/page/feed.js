@@ -9,6 +9,7 @@
 
 import { Bars } from "./bars.js";
 import { Coverage } from "./coverage.js";
+import { takeEarly } from "./early.js";
 import * as seen from "./seen.js";
 import { Stream } from "./stream.js";
 import { isIntraday } from "./timeframes.js";
@@ -99,8 +100,10 @@ export class Feed {
   /** Record that a person looks at it, and have two years of it kept. */
   async #raise() {
     const { signal } = this.#ending;
-    const interest = this.#api.syncSymbols([this.#symbol], "chart_view", signal);
-    const window = this.#api.ensureCoverage(this.#symbol, this.#timeframe, signal);
+    const { interest, window } = takeEarly(this.#symbol, this.#timeframe) ?? {
+      interest: this.#api.syncSymbols([this.#symbol], "chart_view", signal),
+      window: this.#api.ensureCoverage(this.#symbol, this.#timeframe, signal),
+    };
     await Promise.all([
       this.#guard(window.then((answer) => this.#tell(answer))),
       this.#guard(interest),

@@ -6,10 +6,9 @@
  */
 
 import { readAddress, writeAddress } from "./address.js";
-import { Api } from "./api.js";
 import { Chart } from "./chart.js";
-import { Credentials } from "./credentials.js";
 import { find, make } from "./dom.js";
+import { api } from "./early.js";
 import { Feed } from "./feed.js";
 import * as keys from "./keys.js";
 import { Legend } from "./legend.js";
@@ -24,7 +23,6 @@ import { followTheme, palette } from "./theme.js";
 import { TIMEFRAMES } from "./timeframes.js";
 import { Watchlist } from "./watchlist.js";
 
-const api = new Api(new Credentials());
 const legend = new Legend();
 const progress = new Progress();
 const notice = new Notice(() => feed.retry());
