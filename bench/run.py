@@ -38,6 +38,7 @@ import sensor
 import shards
 import tracking
 import universe
+import workers
 from replies import DENSE, record
 from results import Group, machine, show
 from server import running
@@ -67,6 +68,7 @@ NAMES = (
     "universe",
     "shards",
     "opening",
+    "workers",
 )
 
 
@@ -115,6 +117,7 @@ def main(arguments: Sequence[str]) -> int:
                 )
             ],
             "polling": _polling,
+            "workers": lambda: [workers.measure(10 if quick else 40, 15 if quick else 30)],
             "shards": lambda: [shards.measure(shards.QUICK if quick else shards.FULL)],
             "universe": lambda: [
                 universe.measure(

@@ -123,6 +123,12 @@ class Workers:
         )
         return [row[0] for row in rows]
 
+    def running(self) -> set[str]:
+        """Return the runs that beat on any worker."""
+        return {
+            row[0] for row in self._up.rows("select run_id from worker_runs where ended_at is null")
+        }
+
     def busy(self, name: str) -> bool:
         """Return whether a run beats on a worker."""
         return bool(self.runs(self.processes[name].pid))
@@ -253,6 +259,25 @@ def test_a_redis_that_is_killed_loses_no_run_for_good(
     for symbol in ("KU", "KV", "KW", "KX"):
         wait_for(lambda name=symbol: up.is_complete(name), f"{symbol} is complete", 120)
     assert differences(up, slow_market, "KX") == []
+
+
+def test_a_run_that_is_cancelled_in_dagster_ends_at_its_next_beat(
+    up: Any, workers: Any, wait_for: Callable[..., Any]
+) -> None:
+    want(up, ["KX2"], 730)
+    tags = '[{key:"symbol",value:"KX2"},{key:"swiftbolt/fill",value:"true"}]'
+    query = f"{{runsOrError(filter:{{tags:{tags}}}){{... on Runs{{results{{id status}}}}}}}}"
+
+    def statuses() -> dict[str, str]:
+        return {run["id"]: run["status"] for run in up.ask(query)["runsOrError"]["results"]}
+
+    wait_for(lambda: "STARTED" in statuses().values(), "it is at work")
+    (run,) = [run for run, status in statuses().items() if status == "STARTED"]
+    with up.connect() as connection:
+        connection.execute("update job_definitions set enabled = false where symbol = 'KX2'")
+    up.ask(f'mutation{{terminateRun(runId:"{run}"){{__typename}}}}')
+    wait_for(lambda: statuses()[run] == "CANCELED", "it is cancelled", 25)
+    wait_for(lambda: run not in workers.running(), "its process is through with it")
 
 
 def test_a_worker_that_is_told_to_stop_ends_its_run_first(
