@@ -85,7 +85,7 @@ def measure(home: Path) -> Group:
         stderr=subprocess.DEVNULL,
     )
     try:
-        with _environment(own), ready() as installation:
+        with environment(own), ready() as installation:
             prepare_dagster(installation.settings, installation.database)
             await_(lambda: _answers(SIMULATOR_PORT + offset), "a simulator", seconds=60, every=0.1)
             return _measure(installation.settings, installation.database, home)
@@ -192,7 +192,7 @@ def _answers(port: int) -> bool:
 
 
 @contextmanager
-def _environment(wanted: dict[str, str]) -> Iterator[None]:
+def environment(wanted: dict[str, str]) -> Iterator[None]:
     """Have exactly these variables, and afterwards those of before."""
     before = dict(os.environ)
     os.environ.clear()

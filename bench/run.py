@@ -23,6 +23,7 @@ import charts
 import economy
 import ingest
 import live
+import month
 import one_reply
 import opening
 import orchestration
@@ -69,6 +70,7 @@ NAMES = (
     "shards",
     "opening",
     "workers",
+    "month",
 )
 
 
@@ -118,6 +120,7 @@ def main(arguments: Sequence[str]) -> int:
             ],
             "polling": _polling,
             "workers": lambda: [workers.measure(10 if quick else 40, 15 if quick else 30)],
+            "month": lambda: [month.measure(server)],
             "shards": lambda: [shards.measure(shards.QUICK if quick else shards.FULL)],
             "universe": lambda: [
                 universe.measure(

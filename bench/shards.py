@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 import urllib.request
 from dataclasses import asdict, dataclass
@@ -94,6 +95,8 @@ def measure(cases: tuple[tuple[int, int], ...]) -> Group:
         load = os.getloadavg()[0]
         with platform(SWIFTBOLT_SHARDS=str(count)) as live:
             found = _measure(live, symbols, Shards(count))
+        # Minutes lie between two: what is known is told.
+        print(f"  {symbols:,} symbols in {count}: {found}", file=sys.stderr, flush=True)
         group.lines += [
             Line(
                 f"{symbols:,} symbols in {count} shards: {found.partitions:,} partitions an asset",

@@ -254,6 +254,8 @@ def _environment(server: Server, database: Database) -> dict[str, str]:
         "SWIFTBOLT_DAGSTER_URL": server.dagster_url,
         "SWIFTBOLT_NOW": WALL.isoformat(),
         "TRADIER_REQUESTS_PER_MINUTE": "0",
+        # As many as doctor wants for all of them.
+        "SWIFTBOLT_SHARDS": "21",
     }
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 #: An unreachable server is known after this many seconds.
 CONNECT_TIMEOUT_S = 10
+#: A quota or a limit on files says so without the code of a full disk.
+_NO_ROOM = "could not extend file"
+_MAKE_ROOM = "make room on the database's disk, and it goes on by itself"
 
 
 @dataclass(frozen=True)
@@ -82,9 +85,14 @@ class Database:
 
 
 def first_line(error: BaseException) -> str:
-    """Return an error's first line: what a person reads; details follow it."""
+    """Return an error's first line: what a person reads; details follow it.
+
+    Of a database without room on its disk it also says what to do.
+    """
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    line = lines[0] if lines else type(error).__name__
+    has_no_room = isinstance(error, psycopg.errors.DiskFull) or _NO_ROOM in line
+    return f"{line}; {_MAKE_ROOM}" if has_no_room else line
 
 
 def sibling_database(url: str, suffix: str) -> str:

@@ -17,6 +17,8 @@ import click
 
 from swiftbolt_assets.cli.installation import opened
 from swiftbolt_assets.errors import SwiftBoltError
+from swiftbolt_assets.market.growth import bytes_a_session
+from swiftbolt_assets.market.lanes import PEOPLE
 from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.shards import shards_needed
 from swiftbolt_assets.settings import read_settings, without_password
@@ -159,6 +161,7 @@ def _source(settings: Settings, database: Database) -> Finding:
 
 def _growth(settings: Settings, database: Database) -> Finding:
     from resources.dagster_history import DagsterHistory
+    from resources.live import LiveBook
     from resources.postgres import Database
     from resources.retention import Retention
     from resources.schema import newest_revision, revision
@@ -171,6 +174,10 @@ def _growth(settings: Settings, database: Database) -> Finding:
     found = book.growth(DagsterHistory(dagster).size())
     sizes = f"bars {found.bars_bytes / _MB:.0f} MB, Dagster {found.dagster_bytes / _MB:.0f} MB"
     bound = f"runs, events and requests go after {settings.retention_days} days"
+    wanted = LiveBook(database).watched_count(least_priority=0 if settings.background else PEOPLE)
+    if wanted:
+        expected = bytes_a_session(wanted, until_pruned=False) / _MB
+        bound = f"a session's bars of {wanted:,} symbols take {expected:.1f} MB, {bound}"
     if not found.days:
         return Finding("growth", good=True, text=f"{sizes}; a day's is known tomorrow; {bound}")
     pace = (

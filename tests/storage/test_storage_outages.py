@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import os
+import resource
 import signal
+import threading
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import psutil
 import psycopg
 import pytest
 
@@ -23,7 +30,6 @@ from swiftbolt_assets.market.timeframes import Timeframe
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
     from uuid import UUID
 
     import polars as pl
@@ -33,6 +39,19 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 FIRST, LAST = date(2025, 10, 30), date(2025, 11, 4)
+_WAL_SEGMENT = 16 << 20
+_NO_ROOM = r"^database: could not [^\n]+; make room on the database's disk, [^\n]+$"
+# The ledger as a file beyond the limit whose pages take no more rows.
+_BALLAST = (
+    "alter table session_coverage set (fillfactor = 10)",
+    "insert into symbols (ticker) values ('BALLAST')",
+    """
+    insert into session_coverage
+      (symbol_id, day, state, expected, bars, answers, provider, settled_at)
+    select id, date '1900-01-01' + n, 'final', 26, 26, 1, 'polygon', now()
+      from symbols cross join generate_series(1, 25000) n where ticker = 'BALLAST'
+    """,
+)
 
 
 class Recipe(Protocol):
@@ -88,6 +107,109 @@ def test_a_killed_server_costs_one_line_and_nothing_that_was_committed(
     embedded.start(mortal.home)
     assert store.write(recipe.write(aapl, sessions)) == Written(70, 0, 70)
     assert Ledger(database).underivable_bars(aapl, [s.day for s in sessions]) == []
+    store.close()
+
+
+@contextmanager
+def frozen(server: embedded.EmbeddedServer) -> Iterator[None]:
+    """Have a server answer nobody: its processes stand still, its sockets stay open."""
+    postmaster = psutil.Process(int((server.data / "postmaster.pid").read_text().split()[0]))
+    processes = [postmaster, *postmaster.children(recursive=True)]
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in reversed(processes):
+            process.resume()
+
+
+@contextmanager
+def without_room(database: Database, most: int) -> Iterator[None]:
+    """Let no file of a server grow beyond so many bytes, as a full disk does.
+
+    A limit of the kernel's on the server's processes needs no mount, so it serves any account. One
+    that is smaller than a segment of the write-ahead log would stop that, and the server with it.
+    """
+    (folder,) = rows(database, "show data_directory")[0]
+    postmaster = psutil.Process(int((Path(folder) / "postmaster.pid").read_text().split()[0]))
+    pids = [one.pid for one in (postmaster, *postmaster.children())]
+    _limit_as(postmaster.uids().real, postmaster.gids().real, pids, most)
+    try:
+        yield
+    finally:
+        _limit_as(postmaster.uids().real, postmaster.gids().real, pids, resource.RLIM_INFINITY)
+
+
+def _limit_as(user: int, group: int, pids: Sequence[int], most: int) -> None:
+    """Limit the files of a user's processes, as that user: root in a container may not."""
+
+    def limit() -> None:
+        if os.getuid() != user:
+            os.setresgid(group, group, group)
+            os.setresuid(user, user, user)
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):  # a helper of the server that ended
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+
+    forked = multiprocessing.get_context("fork").Process(target=limit)
+    forked.start()
+    forked.join(30)
+    assert forked.exitcode == 0
+
+
+def test_a_full_disk_stores_no_half_says_what_to_do_and_is_over_once_there_is_room(
+    mortal: embedded.EmbeddedServer, recipe: Recipe
+) -> None:
+    database = Database(mortal.url("swiftbolt"), timedelta(0))
+    migrate(database, date(2025, 6, 2))
+    aapl = ensure_symbols(database, ["AAPL"])["AAPL"]
+    # More rows of the ledger than its last page takes.
+    sessions = recipe.sessions(FIRST, date(2025, 11, 26))
+    store = BarStore(database)
+    store.write(recipe.write(aapl, sessions[:2]))
+    held = "select * from ohlc_bars_v2 order by symbol_id, timeframe, ts"
+    covered = "select * from session_coverage order by day"
+    with database.connect() as sql:
+        for statement in _BALLAST:
+            sql.execute(statement)
+    assert rows(database, "select pg_relation_size('session_coverage')")[0][0] > _WAL_SEGMENT
+    before = rows(database, held), rows(database, covered)
+    with without_room(database, _WAL_SEGMENT):
+        for _ in range(2):
+            with pytest.raises(StorageError, match=_NO_ROOM):
+                store.write(recipe.write(aapl, sessions))
+        assert (rows(database, held), rows(database, covered)) == before
+    assert store.write(recipe.write(aapl, sessions)) == Written(35 * (len(sessions) - 2), 0, 70)
+    days = [session.day for session in sessions]
+    assert set(Ledger(database).coverage(aapl, days[0], days[-1])) == set(days)
+    assert Ledger(database).underivable_bars(aapl, days) == []
+    store.close()
+
+
+def test_a_server_that_answers_nobody_costs_one_line_and_what_was_begun_is_ended(
+    mortal: embedded.EmbeddedServer, recipe: Recipe
+) -> None:
+    database = Database(mortal.url("swiftbolt"), timedelta(0))
+    migrate(database, date(2025, 6, 2))
+    aapl = ensure_symbols(database, ["AAPL"])["AAPL"]
+    sessions = recipe.sessions(FIRST, LAST)
+    store = BarStore(database)
+    store.write(recipe.write(aapl, sessions[:2]))
+    written: list[Written] = []
+    begun = threading.Thread(
+        target=lambda: written.append(store.write(recipe.write(aapl, sessions)))
+    )
+    with frozen(mortal):
+        begun.start()
+        # Longer than a connection is waited for; a minute is the same again.
+        with pytest.raises(StorageError, match=r"^database: [^\n]+$"):
+            ensure_symbols(database, ["MSFT"])
+        assert not written
+    begun.join(60)
+    assert written == [Written(70, 0, 70)]
+    assert Ledger(database).underivable_bars(aapl, [s.day for s in sessions]) == []
+    assert rows(database, "select ticker from symbols where ticker = 'MSFT'") in ([], [("MSFT",)])
     store.close()
 
 
