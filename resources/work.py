@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 #: Where the database announces new work.
 CHANNEL = "swiftbolt_work"
 #: New interest waits for one batch at most; larger ones save little CPU (bench/planning.py).
-SYMBOLS_A_BATCH = 200
+SYMBOLS_A_BATCH = 100
 _MESSAGE_LENGTH = 500
 
 
