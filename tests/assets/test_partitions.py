@@ -81,3 +81,26 @@ def test_the_code_location_holds_what_others_rely_on(monkeypatch: pytest.MonkeyP
         assert isinstance(node.partitions_def, dg.MultiPartitionsDefinition)
     assert repository.has_job(FILL_BARS)
     assert {"postgres", "polygon", "tradier"} <= set(definitions.resources or {})
+
+
+def test_shards_are_the_same_assets_each_with_a_partition_set_and_a_job_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("POLYGON_API_KEY", raising=False)
+    definitions = build_definitions(read_settings({"SWIFTBOLT_SHARDS": "3"}))
+    dg.Definitions.validate_loadable(definitions)
+    repository = definitions.get_repository_def()
+    graph = repository.asset_graph
+    for number in (1, 2, 3):
+        end = f"{number}of3"
+        m15 = dg.AssetKey(f"m15_bars_{end}")
+        for name in ("m15_bars", "h1_bars", "h4_bars"):
+            node = graph.get(dg.AssetKey(f"{name}_{end}"))
+            assert node.parent_keys == (set() if node.key == m15 else {m15})
+            assert isinstance(node.partitions_def, dg.MultiPartitionsDefinition)
+            symbols = node.partitions_def.get_partitions_def_for_dimension("symbol")
+            assert isinstance(symbols, dg.DynamicPartitionsDefinition)
+            assert symbols.name == f"symbols_{end}"
+        assert repository.has_job(f"{FILL_BARS}_{end}")
+        assert len([c for c in graph.asset_check_keys if c.asset_key == m15]) == 4
+    assert len(list(graph.materializable_asset_keys)) == 9

@@ -358,3 +358,17 @@ def test_a_database_whose_clock_is_in_berlin_changes_nothing(exchange: Exchange)
     session = xnys().session(TODAY)
     assert session is not None
     assert rows == [(session.opens, session.opens + 22 * timedelta(minutes=15))]
+
+
+def test_a_round_ends_before_the_next_tick_and_is_told_part_by_part(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange.track("AAPL", "MSFT", "NVDA")
+    monkeypatch.setattr("swiftbolt_assets.assets.live._TOLD_AT_ONCE", 1)
+    monkeypatch.setattr("swiftbolt_assets.assets.live._LONGEST_ROUND_S", 0.0)
+    assert exchange.refresh().success, "no time is no failure"
+    assert exchange.asked("tradier") == []
+    monkeypatch.setattr("swiftbolt_assets.assets.live._LONGEST_ROUND_S", 45.0)
+    told = exchange.refresh().reported()
+    assert {symbol.partition("|")[2] for _, symbol in told} == {"AAPL", "MSFT", "NVDA"}
+    assert len(told) == 9
