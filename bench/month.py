@@ -1,4 +1,4 @@
-"""Thirty days of fifty symbols in a minute or two: what they leave behind, and what they ask for.
+"""Thirty days of fifty symbols in some minutes: what they leave behind, and what they ask for.
 
 The market clock is stepped from morning to close to morning; planner, claims, filler, live rounds
 and retention are the product's own, over HTTP against a simulator whose clock follows. A wrong
