@@ -1,8 +1,9 @@
 """`make bench`: speed and economy, each beside what it is compared with, in one run.
 
 Prints a table of ratios and writes every figure as JSON. On two idle cores `--quick` takes some
-four minutes, the whole half an hour. Results are checked before anything is timed; a wrong one
-ends the run. Other work on the machine costs ours more than raw COPY, which is over in an instant.
+twenty minutes, the whole more than an hour. Results are checked before anything is timed; a
+wrong one ends the run. Other work on the machine costs ours more than raw COPY, which
+is over in an instant.
 
 What belongs here: the order, and the command line. What does not: measuring (one module each).
 """
@@ -204,7 +205,7 @@ def _opening(symbols: int) -> list[Group]:
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench/run.py", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="some four minutes, fewer sizes")
+    parser.add_argument("--quick", action="store_true", help="some twenty minutes, fewer sizes")
     parser.add_argument(
         "--json",
         type=Path,

@@ -1,4 +1,4 @@
-"""The daemon looks at backfills as often as ours says; Dagster keeps that in one constant."""
+"""The daemon looks at backfills and at the run queue as often as ours says, not as Dagster's."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import dagster._daemon.backfill
 import dagster._daemon.controller
 import dagster._daemon.sensor
 import pytest
+from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
+from dagster._daemon.run_coordinator import QueuedRunCoordinatorDaemon
 
 from swiftbolt_assets.orchestration import daemon
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from dagster._core.workspace.context import IWorkspaceProcessContext
 
 _CONSTANT = "DEFAULT_DAEMON_INTERVAL_SECONDS"
+_DEQUEUE = "dequeue_interval_seconds"
 
 
 def test_our_daemon_looks_at_backfills_sooner_than_dagsters(
@@ -26,17 +29,26 @@ def test_our_daemon_looks_at_backfills_sooner_than_dagsters(
 ) -> None:
     # From the source: another test may have started our daemon in this process.
     assert f"{_CONSTANT} = 30\n" in inspect.getsource(dagster._daemon.controller)
-    # Put back afterwards, both.
+    # Put back afterwards, all three.
     stock = dagster._daemon.controller.DEFAULT_DAEMON_INTERVAL_SECONDS
     monkeypatch.setattr(dagster._daemon.controller, _CONSTANT, stock)
     loop = dagster._daemon.sensor.MIN_INTERVAL_LOOP_TIME
     monkeypatch.setattr(dagster._daemon.sensor, "MIN_INTERVAL_LOOP_TIME", loop)
+    whole = QueuedRunCoordinator.__dict__[_DEQUEUE]
+    monkeypatch.setattr(QueuedRunCoordinator, _DEQUEUE, whole)
     monkeypatch.setattr(sys, "argv", ["dagster-daemon", "--help"])
     with pytest.raises(SystemExit) as ended:
         daemon.main()
     assert ended.value.code == 0
     assert "run" in capsys.readouterr().out
     assert dagster._daemon.controller.DEFAULT_DAEMON_INTERVAL_SECONDS == daemon.BACKFILL_LOOP_S
+    # What the daemon of the run queue is made with, whatever the setting's whole seconds.
+    made = inspect.getsource(dagster._daemon.controller.create_daemon_of_type)
+    assert f"interval_seconds=instance.run_coordinator.{_DEQUEUE}" in made
+    queue = QueuedRunCoordinator(dequeue_interval_seconds=7)
+    assert queue.dequeue_interval_seconds == daemon.DEQUEUE_S
+    queue_daemon = QueuedRunCoordinatorDaemon(interval_seconds=queue.dequeue_interval_seconds)
+    assert queue_daemon.interval_seconds == daemon.DEQUEUE_S
 
 
 def test_the_backfill_loop_waits_as_long_as_the_constant_says(

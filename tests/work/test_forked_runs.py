@@ -14,9 +14,11 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import dagster._daemon.controller
 import dagster._daemon.sensor
 import dagster._grpc.server
 import pytest
+from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 
 from swiftbolt_assets.orchestration import daemon, forked_runs
 
@@ -110,6 +112,12 @@ def test_our_daemon_is_dagsters_with_a_shorter_loop(
     stock = dagster._daemon.sensor.MIN_INTERVAL_LOOP_TIME
     assert stock > daemon.LOOP_S
     monkeypatch.setattr(dagster._daemon.sensor, "MIN_INTERVAL_LOOP_TIME", stock)
+    # What else it sets is put back, too.
+    whole = QueuedRunCoordinator.__dict__["dequeue_interval_seconds"]
+    monkeypatch.setattr(QueuedRunCoordinator, "dequeue_interval_seconds", whole)
+    backfills = "DEFAULT_DAEMON_INTERVAL_SECONDS"
+    controller = dagster._daemon.controller
+    monkeypatch.setattr(controller, backfills, getattr(controller, backfills))
     monkeypatch.setattr(sys, "argv", ["dagster-daemon", "--help"])
     with pytest.raises(SystemExit) as ended:
         daemon.main()
