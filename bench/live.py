@@ -33,6 +33,14 @@ if TYPE_CHECKING:
 ANYBODY = "00000000-0000-0000-0000-000000000000"
 #: The simulator plays the provider: its CPU is nobody's.
 PARTS = ("runs", "daemon", "code server", "Postgres", "web UI", "supervisor")
+_WANT = """
+select seed_intraday_backfill_job(s, t, %s, 200)
+  from unnest(%s::text[]) s cross join unnest(array['m15', 'h1', 'h4']) t
+"""
+_AT_WORK = """
+select (select count(*) from bulk_actions where status = 'REQUESTED')
+  + (select count(*) from runs where status in ('QUEUED', 'NOT_STARTED', 'STARTING', 'STARTED'))
+"""
 _START_S = 120.0
 _STOP_S = 60.0
 
@@ -133,6 +141,19 @@ def is_filled(connection: psycopg.Connection[tuple[object, ...]], symbols: Seque
         (list(symbols),),
     ).fetchone()
     return row == (len(symbols), 0)
+
+
+def want(
+    connection: psycopg.Connection[tuple[object, ...]], symbols: Sequence[str], days: int
+) -> None:
+    """Have the bars of so many days kept complete."""
+    connection.execute(_WANT, (days, list(symbols)))
+
+
+def open_work(dagster: psycopg.Connection[tuple[object, ...]]) -> int:
+    """Return how many runs and backfills Dagster has not ended."""
+    row = dagster.execute(_AT_WORK).fetchone()
+    return int(str(row[0])) if row else 0
 
 
 def _started(home: Path, process: subprocess.Popen[bytes]) -> dict[str, int]:

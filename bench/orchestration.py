@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from economy import fill_over_http
-from live import PARTS, await_, is_filled
+from live import PARTS, await_, is_filled, open_work, want
 from replies import DENSE
 from results import Group, Line
 
@@ -31,14 +31,7 @@ if TYPE_CHECKING:
 
 TARGET_S, GOAL_S = 7.0, 5.0
 _LOOK_EVERY_S = 0.5
-_WANT = """
-select seed_intraday_backfill_job(s, t, 730, 200)
-  from unnest(%s::text[]) s cross join unnest(array['m15', 'h1', 'h4']) t
-"""
-_AT_WORK = """
-select (select count(*) from bulk_actions where status = 'REQUESTED')
-  + (select count(*) from runs where status in ('QUEUED', 'NOT_STARTED', 'STARTING', 'STARTED'))
-"""
+_DAYS = 730
 
 
 @dataclass(frozen=True)
@@ -155,15 +148,15 @@ def _spent(live: Live, work: Callable[[], object]) -> Spent:
 
 def _by_platform(bars: Connection, dagster: Connection, symbols: Sequence[str]) -> float:
     """Let the platform fill symbols until all is over; return when all was stored."""
-    bars.execute(_WANT, (list(symbols),))
+    want(bars, symbols, _DAYS)
 
     def is_stored() -> bool:
-        _open_work(dagster)
+        open_work(dagster)
         return is_filled(bars, symbols)
 
     stored = await_(is_stored, "all is stored", seconds=300, every=_LOOK_EVERY_S)
     await_(
-        lambda: is_filled(bars, symbols) and _open_work(dagster) == 0,
+        lambda: is_filled(bars, symbols) and open_work(dagster) == 0,
         "runs and backfills are over",
         seconds=120,
         every=_LOOK_EVERY_S,
@@ -182,7 +175,7 @@ def _rest(bars: Connection, dagster: Connection, seconds: float) -> None:
     until = time.perf_counter() + seconds
     while time.perf_counter() < until:
         is_filled(bars, [])
-        _open_work(dagster)
+        open_work(dagster)
         time.sleep(_LOOK_EVERY_S)
 
 
@@ -190,11 +183,6 @@ def _alone(live: Live, symbols: Sequence[str]) -> None:
     for symbol, symbol_id in ensure_symbols(live.database, symbols).items():
         requests = fill_over_http(live.database, live.simulator_url, symbol, symbol_id)
         assert requests, f"{symbol} was filled before"
-
-
-def _open_work(dagster: Connection) -> int:
-    row = dagster.execute(_AT_WORK).fetchone()
-    return int(str(row[0])) if row else 0
 
 
 def _rounded(spent: Spent) -> dict[str, float]:

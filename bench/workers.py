@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
-from live import await_, is_filled, platform, tree
+from live import await_, is_filled, open_work, platform, tree, want
 from process import COMMAND, clean_environment
 from replies import WALL
 from results import Group, Line
@@ -37,14 +37,6 @@ if TYPE_CHECKING:
 PROFILES = ("local", "celery")
 _DAYS = 100
 _LOOK_EVERY_S = 0.5
-_WANT = """
-select seed_intraday_backfill_job(s, t, %s, 200)
-  from unnest(%s::text[]) s cross join unnest(array['m15', 'h1', 'h4']) t
-"""
-_OPEN = """
-select (select count(*) from bulk_actions where status = 'REQUESTED')
-  + (select count(*) from runs where status in ('QUEUED', 'NOT_STARTED', 'STARTING', 'STARTED'))
-"""
 
 
 @dataclass(frozen=True)
@@ -133,11 +125,10 @@ def _spent(
 
 def _want(bars: Connection, dagster: Connection, symbols: Sequence[str]) -> None:
     """Have symbols filled, and wait until all runs are over."""
-    bars.execute(_WANT, (_DAYS, list(symbols)))
+    want(bars, symbols, _DAYS)
 
     def is_over() -> bool:
-        row = dagster.execute(_OPEN).fetchone()
-        return is_filled(bars, symbols) and row == (0,)
+        return is_filled(bars, symbols) and open_work(dagster) == 0
 
     await_(is_over, "all is filled and over", seconds=600, every=_LOOK_EVERY_S)
 

@@ -74,7 +74,7 @@ def _preloads() -> str:
     names = sorted(
         file.name
         for file in files(__package__).joinpath("page").iterdir()
-        if file.name[-3:] == ".js"
+        if file.name.endswith(".js")
     )
     names = ["vendor/lightweight-charts.js", *(name for name in names if name not in _ELSEWHERE)]
     return "\n".join(f'<link rel="modulepreload" href="/chart/assets/{name}">' for name in names)

@@ -24,8 +24,12 @@ from swiftbolt_assets.market.shards import WHOLE
 from swiftbolt_assets.market.timeframes import Timeframe
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
     from resources.dagster import Storage
-    from swiftbolt_assets.market.sessions import Calendar
+    from swiftbolt_assets.market.live import Watched
+    from swiftbolt_assets.market.sessions import Calendar, Session
     from swiftbolt_assets.market.shards import Shard
 
 #: From an open to the first report: a tick, the run, and room for a slow minute.
@@ -54,14 +58,25 @@ def fresh_spec(shard: Shard = WHOLE) -> dg.AssetCheckSpec:
     )
 
 
-def fresh_now(storage: Storage, shard: Shard = WHOLE) -> dg.AssetCheckEvaluation:
-    """Return a shard's outcome; the age is that of the symbol that was asked longest ago.
+def fresh_now(
+    storage: Storage, shards: Iterable[Shard] = (WHOLE,)
+) -> list[dg.AssetCheckEvaluation]:
+    """Return each shard's outcome, of one look at all symbols.
 
-    Late is not wrong, so it warns: a budget may be too small, or today be off.
+    The age is that of the symbol that was asked longest ago. Late is not wrong, so it warns: a
+    budget may be too small, or today be off.
     """
     now, session = storage.clock.now(), xnys().session(storage.clock.today())
     everybody = LiveBook(storage.database).watched(least_priority=PEOPLE)
-    watched = [one for one in everybody if shard.holds(one.symbol)]
+    return [
+        _evaluation(shard, [one for one in everybody if shard.holds(one.symbol)], session, now)
+        for shard in shards
+    ]
+
+
+def _evaluation(
+    shard: Shard, watched: Sequence[Watched], session: Session | None, now: datetime
+) -> dg.AssetCheckEvaluation:
     spec = fresh_spec(shard)
     oldest = max((age(one, session, now) for one in watched), default=timedelta(0))
     stale = [one.symbol for one in watched if is_stale(one, session, now)]
@@ -81,7 +96,7 @@ def fresh_now(storage: Storage, shard: Shard = WHOLE) -> dg.AssetCheckEvaluation
 
 def fresh_result(storage: Storage, shard: Shard = WHOLE) -> dg.AssetCheckResult:
     """Return the same for a run of the assets."""
-    found = fresh_now(storage, shard)
+    (found,) = fresh_now(storage, [shard])
     return dg.AssetCheckResult(
         asset_key=found.asset_key,
         check_name=found.check_name,

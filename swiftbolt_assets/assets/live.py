@@ -119,8 +119,9 @@ class _Run:
                 if one.error is not None or _is_news(one):
                     changed.add(self.shards.of(one.watched.symbol))
             tally = tally.plus(part)
-        for shard in sorted(changed):
-            report_check(self.context, fresh_now(self.storage, shard))
+        if changed:
+            for outcome in fresh_now(self.storage, sorted(changed)):
+                report_check(self.context, outcome)
         log.info(tally.summary(len(wanted), len(watched)))
         if tally.first_error is not None and not tally.stored:
             raise SwiftBoltError(tally.first_error)

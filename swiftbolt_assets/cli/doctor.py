@@ -159,15 +159,20 @@ def _source(settings: Settings, database: Database) -> Finding:
     )
 
 
+def _is_newest(database: Database) -> bool:
+    from resources.schema import newest_revision, revision
+
+    return revision(database) == newest_revision()
+
+
 def _growth(settings: Settings, database: Database) -> Finding:
     from resources.dagster_history import DagsterHistory
     from resources.live import LiveBook
     from resources.postgres import Database
     from resources.retention import Retention
-    from resources.schema import newest_revision, revision
     from swiftbolt_assets.orchestration.instance import plain_dagster_url
 
-    if revision(database) != newest_revision():
+    if not _is_newest(database):
         return Finding("growth", good=True, text="not known yet")
     dagster = Database(plain_dagster_url(settings), database.clock_offset)
     book = Retention(database)
@@ -192,10 +197,9 @@ def _growth(settings: Settings, database: Database) -> Finding:
 
 
 def _partitions(settings: Settings, database: Database) -> Finding:
-    from resources.schema import newest_revision, revision
     from resources.symbols import partition_tickers
 
-    if revision(database) != newest_revision():
+    if not _is_newest(database):
         return Finding("partitions", good=True, text="not known yet")
     symbols = len(partition_tickers(database))
     days = len(xnys().between(settings.first_date, settings.clock.today()))
@@ -240,12 +244,11 @@ def _platform(settings: Settings, _database: Database) -> Finding:
 
 
 def _workers(settings: Settings, database: Database) -> Finding:
-    from resources.schema import newest_revision, revision
     from swiftbolt_assets.orchestration.engines import require_engine
 
     try:
         require_engine(settings)
-        if revision(database) != newest_revision():
+        if not _is_newest(database):
             return Finding("workers", good=True, text="not known yet")
 
         from swiftbolt_assets.orchestration.worker_slots import require_workers

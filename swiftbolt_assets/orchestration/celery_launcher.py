@@ -23,7 +23,7 @@ from kombu.exceptions import KombuError
 from resources.dagster import open_database
 from resources.workers import RunBook, WorkerBook
 from swiftbolt_assets.orchestration.celery_app import TASK, celery_app, code_queue
-from swiftbolt_assets.orchestration.code_queue import queue_name
+from swiftbolt_assets.orchestration.code_queue import own_queue
 from swiftbolt_assets.settings import read_settings
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class BeatingRunLauncher(CeleryRunLauncher):
 
         """
         run = context.dagster_run
-        queue = queue_name(self._settings, self._workers.installation_id())
+        queue = own_queue(self._settings, self._workers)
         try:
             self.celery.send_task(
                 TASK, args=[run.run_id], queue=code_queue(queue), retry=False, ignore_result=True

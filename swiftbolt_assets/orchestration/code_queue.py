@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from swiftbolt_assets.errors import SwiftBoltError
 
 if TYPE_CHECKING:
+    from resources.workers import WorkerBook
     from swiftbolt_assets.settings import Settings
 
 _PACKAGES = ("resources", "sensors", "swiftbolt_assets")
@@ -47,6 +48,16 @@ def queue_name(settings: Settings, installation_id: str) -> str:
     )
     text = "\n".join(map(str, agreed))
     return f"swiftbolt-{hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]}"
+
+
+def own_queue(settings: Settings, book: WorkerBook) -> str:
+    """Return the queue of this process's code for the installation of a database.
+
+    Raises:
+        SwiftBoltError: the database does not answer, or the code's files cannot be found.
+
+    """
+    return queue_name(settings, book.installation_id())
 
 
 @cache

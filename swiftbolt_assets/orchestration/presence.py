@@ -114,7 +114,7 @@ def find_platform(settings: Settings) -> Platform | None:
 def answers(platform: Platform) -> bool:
     """Return whether all processes live, the API listens and the web UI has loaded the code."""
     return (
-        all(map(_lives, platform.parts.values()))
+        all(map(lives, platform.parts.values()))
         and listens(platform.api_host, platform.api_port)
         and dagster_answers(platform.dagster_port)
     )
@@ -159,7 +159,8 @@ def _taken(settings: Settings) -> SwiftBoltError:
     )
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
+    """Return whether there is a process of this number, whoever's it is."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

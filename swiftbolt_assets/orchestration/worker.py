@@ -25,10 +25,11 @@ from resources.dagster import open_database
 from resources.workers import BEAT_EVERY_S, WorkerBook
 from swiftbolt_assets.errors import SwiftBoltError
 from swiftbolt_assets.orchestration.celery_app import TASK, celery_app, code_queue
-from swiftbolt_assets.orchestration.code_queue import queue_name
+from swiftbolt_assets.orchestration.code_queue import own_queue
 from swiftbolt_assets.orchestration.forked_runs import warm_up
 from swiftbolt_assets.orchestration.instance import dagster_environment, write_configuration
 from swiftbolt_assets.orchestration.logs import rotate_file
+from swiftbolt_assets.orchestration.presence import lives
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +58,7 @@ class _Life:
     def begin(self, **_: object) -> None:
         """Register, and beat from now on."""
         host = socket.gethostname()
-        gone = [one for one, pid in self.book.of_host(host).items() if not _lives(pid)]
+        gone = [one for one, pid in self.book.of_host(host).items() if not lives(pid)]
         self.book.forget(gone)
         self.book.register(
             self.worker_id,
@@ -146,7 +147,7 @@ def serve(settings: Settings, *, slots: int, name: str, say: Callable[[str], Non
     os.environ.update(dagster_environment(settings) | {"DAGSTER_HOME": str(home)})
     os.environ.pop("SWIFTBOLT_NOW", None)
     book, worker_id = WorkerBook(open_database(settings)), uuid4()
-    queue = queue_name(settings, book.installation_id())
+    queue = own_queue(settings, book)
     log = home / f"{name}.log"
     log.touch()
     life = _Life(book, worker_id, name, queue, slots, say, log)
@@ -182,13 +183,3 @@ def serve(settings: Settings, *, slots: int, name: str, say: Callable[[str], Non
         finally:
             life.end()
     return worker.exitcode or 0
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

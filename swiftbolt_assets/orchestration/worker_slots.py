@@ -22,7 +22,7 @@ from resources.dagster import open_database
 from resources.workers import WorkerBook
 from swiftbolt_assets.errors import SwiftBoltError
 from swiftbolt_assets.market.lanes import shared_slots
-from swiftbolt_assets.orchestration.code_queue import queue_name
+from swiftbolt_assets.orchestration.code_queue import own_queue
 from swiftbolt_assets.orchestration.launching import FILL_TAG, LANE_TAG
 from swiftbolt_assets.settings import read_settings
 
@@ -60,7 +60,7 @@ class Limits:
 def announce_code(settings: Settings, database: Database) -> None:
     """Tell the workers which code the platform runs; those of another end."""
     book = WorkerBook(database)
-    book.set_platform_queue(queue_name(settings, book.installation_id()))
+    book.set_platform_queue(own_queue(settings, book))
 
 
 def require_workers(settings: Settings, database: Database) -> str:
@@ -72,7 +72,7 @@ def require_workers(settings: Settings, database: Database) -> str:
     """
     require_broker(str(settings.broker_url))
     book = WorkerBook(database)
-    living = book.living(queue_name(settings, book.installation_id()))
+    living = book.living(own_queue(settings, book))
     ours = [worker for worker in living if worker.is_ours and not worker.draining]
     if not ours:
         others = sum(not worker.is_ours for worker in living)
@@ -91,6 +91,8 @@ class WorkerSlotsCoordinator(QueuedRunCoordinator):
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - Dagster's own
         super().__init__(*args, **options)
         self._trouble: str | None = None
+        self._settings = read_settings()
+        self._book = WorkerBook(open_database(self._settings))
 
     def get_run_queue_config(self) -> RunQueueConfig:
         """Return the limits of this moment; none may go while the broker or database is away."""
@@ -107,11 +109,9 @@ class WorkerSlotsCoordinator(QueuedRunCoordinator):
         )
 
     def _slots(self) -> int:
-        settings = read_settings()
         try:
-            require_broker(str(settings.broker_url))
-            book = WorkerBook(open_database(settings))
-            slots = book.slots(queue_name(settings, book.installation_id()))
+            require_broker(str(self._settings.broker_url))
+            slots = self._book.slots(own_queue(self._settings, self._book))
         except SwiftBoltError as error:
             self._tell(str(error))
             return 0

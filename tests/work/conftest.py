@@ -8,9 +8,12 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import dagster._daemon.controller
+import dagster._daemon.sensor
 import polars as pl
 import psycopg
 import pytest
+from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 
 from resources.bars import BarStore
 from resources.dagster import PostgresResource
@@ -53,6 +56,17 @@ def work_url(postgres_server: str) -> Iterator[str]:
     yield url
     with psycopg.connect(admin, autocommit=True) as connection:
         connection.execute("drop database work with (force)")
+
+
+@pytest.fixture
+def _daemons_own_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put back afterwards what our daemon changes of Dagster's in this process."""
+    for owner, name in (
+        (dagster._daemon.controller, "DEFAULT_DAEMON_INTERVAL_SECONDS"),
+        (dagster._daemon.sensor, "MIN_INTERVAL_LOOP_TIME"),
+        (QueuedRunCoordinator, "dequeue_interval_seconds"),
+    ):
+        monkeypatch.setattr(owner, name, vars(owner)[name])
 
 
 def _clear(sql: Connection) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, cast
 
 import dagster._daemon.backfill
 import dagster._daemon.controller
-import dagster._daemon.sensor
 import pytest
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 from dagster._daemon.run_coordinator import QueuedRunCoordinatorDaemon
@@ -24,18 +23,12 @@ _CONSTANT = "DEFAULT_DAEMON_INTERVAL_SECONDS"
 _DEQUEUE = "dequeue_interval_seconds"
 
 
+@pytest.mark.usefixtures("_daemons_own_pace")
 def test_our_daemon_looks_at_backfills_sooner_than_dagsters(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # From the source: another test may have started our daemon in this process.
     assert f"{_CONSTANT} = 30\n" in inspect.getsource(dagster._daemon.controller)
-    # Put back afterwards, all three.
-    stock = dagster._daemon.controller.DEFAULT_DAEMON_INTERVAL_SECONDS
-    monkeypatch.setattr(dagster._daemon.controller, _CONSTANT, stock)
-    loop = dagster._daemon.sensor.MIN_INTERVAL_LOOP_TIME
-    monkeypatch.setattr(dagster._daemon.sensor, "MIN_INTERVAL_LOOP_TIME", loop)
-    whole = QueuedRunCoordinator.__dict__[_DEQUEUE]
-    monkeypatch.setattr(QueuedRunCoordinator, _DEQUEUE, whole)
     monkeypatch.setattr(sys, "argv", ["dagster-daemon", "--help"])
     with pytest.raises(SystemExit) as ended:
         daemon.main()

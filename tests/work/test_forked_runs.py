@@ -14,11 +14,9 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import dagster._daemon.controller
 import dagster._daemon.sensor
 import dagster._grpc.server
 import pytest
-from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 
 from swiftbolt_assets.orchestration import daemon, forked_runs
 
@@ -106,18 +104,12 @@ def test_the_sensor_loop_waits_as_long_as_the_constant_says(
     assert 0 < waits[0] <= daemon.LOOP_S
 
 
+@pytest.mark.usefixtures("_daemons_own_pace")
 def test_our_daemon_is_dagsters_with_a_shorter_loop(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stock = dagster._daemon.sensor.MIN_INTERVAL_LOOP_TIME
     assert stock > daemon.LOOP_S
-    monkeypatch.setattr(dagster._daemon.sensor, "MIN_INTERVAL_LOOP_TIME", stock)
-    # What else it sets is put back, too.
-    whole = QueuedRunCoordinator.__dict__["dequeue_interval_seconds"]
-    monkeypatch.setattr(QueuedRunCoordinator, "dequeue_interval_seconds", whole)
-    backfills = "DEFAULT_DAEMON_INTERVAL_SECONDS"
-    controller = dagster._daemon.controller
-    monkeypatch.setattr(controller, backfills, getattr(controller, backfills))
     monkeypatch.setattr(sys, "argv", ["dagster-daemon", "--help"])
     with pytest.raises(SystemExit) as ended:
         daemon.main()

@@ -115,6 +115,28 @@ class Up:
         )
         return {row[0]: row[1:] for row in rows}
 
+    def differences(
+        self, market: Any, symbol: str, first: str, last: str, *, stored_from: str = "-infinity"
+    ) -> list[str]:
+        """Return the timeframes whose stored bars are not the market's of these days.
+
+        Today's are left out, and what was stored of times before `stored_from`.
+        """
+        found = []
+        for timeframe in ("m15", "h1", "h4"):
+            stored = self.rows(
+                "select ts, open, high, low, close from ohlc_bars_v2 b"
+                f" join symbols s on s.id = b.symbol_id where ticker = '{symbol}'"
+                f" and timeframe = '{timeframe}' and ts >= '{stored_from}' and ts < '2026-11-20'"
+                " order by ts"
+            )
+            names = ("ts", "open", "high", "low", "close")
+            told = [(f"{row[0]:%Y-%m-%dT%H:%M:%SZ}", *row[1:]) for row in stored]
+            truth = market.truth(symbol, timeframe, first, last)
+            if told != [tuple(bar[name] for name in names) for bar in truth]:
+                found.append(timeframe)
+        return found
+
     def is_complete(self, symbol: str) -> bool:
         """Return whether all timeframes are complete and no slice is open."""
         found = self.progress(symbol)

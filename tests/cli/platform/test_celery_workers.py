@@ -181,23 +181,6 @@ def settled(up: Any) -> int:
     return int(up.rows("select count(*) from session_coverage where state = 'final'")[0][0])
 
 
-def differences(up: Any, market: Any, symbol: str) -> list[str]:
-    """Return the timeframes whose stored bars are not the market's."""
-    found = []
-    for timeframe in ("m15", "h1", "h4"):
-        stored = up.rows(
-            "select ts, open, high, low, close from ohlc_bars_v2 b"
-            f" join symbols s on s.id = b.symbol_id where ticker = '{symbol}'"
-            f" and timeframe = '{timeframe}' and ts < '2026-11-20' order by ts"
-        )
-        names = ("ts", "open", "high", "low", "close")
-        told = [(f"{row[0]:%Y-%m-%dT%H:%M:%SZ}", *row[1:]) for row in stored]
-        truth = market.truth(symbol, timeframe, FIRST, LAST)
-        if told != [tuple(bar[name] for name in names) for bar in truth]:
-            found.append(timeframe)
-    return found
-
-
 def ended_well(up: Any, runs: list[str]) -> bool:
     """Return whether Dagster knows these runs as successful."""
     wanted = f"filter:{{runIds:{json.dumps(runs)}}}"
@@ -232,7 +215,9 @@ def test_twenty_symbols_are_exact_though_a_worker_is_killed_and_returns_twice(
     for symbol in SYMBOLS:
         wait_for(lambda name=symbol: up.is_complete(name), f"{symbol} is complete", 120)
 
-    assert [(name, bad) for name in SYMBOLS if (bad := differences(up, slow_market, name))] == []
+    assert [
+        (name, bad) for name in SYMBOLS if (bad := up.differences(slow_market, name, FIRST, LAST))
+    ] == []
     asked = sorted(
         entry["time"] for entry in slow_market.requests() if entry["provider"] == "polygon"
     )
@@ -258,7 +243,7 @@ def test_a_redis_that_is_killed_loses_no_run_for_good(
     broker.start()
     for symbol in ("KU", "KV", "KW", "KX"):
         wait_for(lambda name=symbol: up.is_complete(name), f"{symbol} is complete", 120)
-    assert differences(up, slow_market, "KX") == []
+    assert up.differences(slow_market, "KX", FIRST, LAST) == []
 
 
 def test_a_run_that_is_cancelled_in_dagster_ends_at_its_next_beat(
