@@ -23,6 +23,7 @@ from resources.wanted import Change, change_definitions
 from resources.work import WorkQueue
 from swiftbolt_assets.assets.splits import look_up_without_waiting
 from swiftbolt_assets.cli.progress import FillProgress
+from swiftbolt_assets.cli.workers import LOOK_EVERY_S, WorkerNews
 from swiftbolt_assets.definitions import FILL_BARS, build_definitions, polygon_resource
 from swiftbolt_assets.errors import StorageError, SwiftBoltError
 from swiftbolt_assets.market.shards import Shards
@@ -117,7 +118,12 @@ def fill(installation: Installation, wish: Wish, *, on_platform: bool) -> Outcom
     work = WorkQueue(installation.database)
     for symbol in wish.symbols:
         work.restart(symbol)
-    outcome = _watched(installation, wish, partial(_launch, on_platform=on_platform))
+    launch = partial(_launch, on_platform=on_platform)
+    news = None
+    if on_platform:
+        database = installation.database
+        news = WorkerNews(installation.settings, database, first_s=LOOK_EVERY_S).look
+    outcome = _watched(installation, wish, launch, news=news)
     if not on_platform:
         _look_up_splits(installation.settings, wish.symbols)
     return outcome
@@ -160,8 +166,19 @@ def _watched(
     wish: Wish,
     work: Callable[[Installation, Wish], list[str]],
     since: Mark | None = None,
+    *,
+    news: Callable[[], str | None] | None = None,
 ) -> Outcome:
-    """Show how far a wish is while `work` goes on, which returns what went wrong."""
+    """Show how far a wish is while `work` goes on, which returns what went wrong.
+
+    Args:
+        installation: opened.
+        wish: what is filled.
+        work: fills it.
+        since: counts of requests begin here, None for now.
+        news: returns a line to tell, None without.
+
+    """
     settings, database = installation.settings, installation.database
     today = settings.clock.today()
     days = [session.day for session in wish.window.sessions]
@@ -171,7 +188,7 @@ def _watched(
     budget.configure(settings.polygon_per_minute)
     since = since or mark(database)
     started = time.monotonic()
-    with FillProgress(database, symbols, days, past, since, budget.state) as shown:
+    with FillProgress(database, symbols, days, past, since, budget.state, news) as shown:
         errors = work(installation, wish)
     return Outcome(
         wish=wish,

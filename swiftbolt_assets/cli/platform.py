@@ -5,7 +5,6 @@ from __future__ import annotations
 import select
 import signal
 import socket
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +13,7 @@ import click
 from swiftbolt_assets.api.keys import require_keys
 from swiftbolt_assets.cli.arguments import parse_port_offset
 from swiftbolt_assets.cli.installation import ready
+from swiftbolt_assets.cli.workers import WorkerNews
 from swiftbolt_assets.errors import ConfigurationError, SwiftBoltError
 from swiftbolt_assets.settings import read_settings
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from swiftbolt_assets.orchestration.processes import Supervisor
 
 _WATCH_S = 1.0
-_WORKERS_S = 5.0
 
 
 def run_up(*, host: str | None, port_offset: str) -> None:
@@ -152,12 +151,12 @@ def stop_signals() -> Iterator[Stop]:
 def watch(installation: Installation, supervisor: Supervisor, stop: Waiter) -> None:
     """Mend what dies, the database first, until told to stop."""
     told = ""
-    workers = _Workers(installation)
+    workers = WorkerNews(installation.settings, installation.database)
     while not stop.wait(_WATCH_S):
         try:
             mended = ["database"] if installation.revive() else []
             mended += supervisor.mend()
-            workers.look()
+            news = workers.look()
             told = ""
         except SwiftBoltError as error:
             # The same trouble is told once, and tried again.
@@ -167,30 +166,5 @@ def watch(installation: Installation, supervisor: Supervisor, stop: Waiter) -> N
             continue
         for name in mended:
             click.echo(f"{name} had died and was started again", err=True)
-
-
-class _Workers:
-    """Says what keeps runs from beginning under the profile celery, and that it is over."""
-
-    def __init__(self, installation: Installation) -> None:
-        self._installation = installation
-        self._told = ""
-        self._due = 0.0
-
-    def look(self) -> None:
-        """Look now and then; each trouble is told once."""
-        settings = self._installation.settings
-        if settings.profile != "celery" or time.monotonic() < self._due:
-            return
-        from swiftbolt_assets.orchestration.worker_slots import require_workers
-
-        self._due = time.monotonic() + _WORKERS_S
-        try:
-            found = require_workers(settings, self._installation.database)
-        except SwiftBoltError as error:
-            trouble = str(error)
-        else:
-            trouble = ""
-        if trouble != self._told:
-            click.echo(f"swiftbolt: {trouble}" if trouble else f"runs go on: {found}", err=True)
-            self._told = trouble
+        if news:
+            click.echo(news, err=True)

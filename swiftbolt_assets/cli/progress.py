@@ -57,10 +57,12 @@ class FillProgress:
         past: int,
         since: Mark,
         budget: Callable[[], LimiterState],
+        news: Callable[[], str | None] | None = None,
     ) -> None:
         self.first_bar_s: float | None = None
         self._read = partial(progress, database, symbols, days, past, since)
         self._budget = budget
+        self._news = news
         first, *more = symbols
         self._title = f"{first} +{len(more)}" if more else first
         self._started = time.monotonic()
@@ -107,6 +109,8 @@ class FillProgress:
             try:
                 self._show_now(show)
                 is_away = False
+                if self._news and not last and (line := self._news()):
+                    self._say(line)
             except StorageError as error:
                 # It may be starting again; the fill itself reports it if it stays away.
                 if not is_away:

@@ -27,9 +27,10 @@ from swiftbolt_assets.orchestration.launching import FILL_TAG, LANE_TAG
 from swiftbolt_assets.settings import read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from resources.postgres import Database
+    from resources.workers import Worker
     from swiftbolt_assets.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -63,6 +64,18 @@ def announce_code(settings: Settings, database: Database) -> None:
     book.set_platform_queue(own_queue(settings, book))
 
 
+def why_none_begins(living: Sequence[Worker]) -> str | None:
+    """Return why no run begins with these workers and what to do, None when one takes runs."""
+    if any(worker.is_ours and not worker.draining for worker in living):
+        return None
+    others = sum(not worker.is_ours for worker in living)
+    others_told = f" ({others} of other code or settings)" if others else ""
+    return (
+        f"no worker is there{others_told}, so no run begins; start swiftbolt worker, here or "
+        "on a machine that reaches database and broker, with this code and these settings"
+    )
+
+
 def require_workers(settings: Settings, database: Database) -> str:
     """Make sure that runs can begin; return the workers in words.
 
@@ -73,14 +86,10 @@ def require_workers(settings: Settings, database: Database) -> str:
     require_broker(str(settings.broker_url))
     book = WorkerBook(database)
     living = book.living(own_queue(settings, book))
+    reason = why_none_begins(living)
+    if reason is not None:
+        raise SwiftBoltError(reason)
     ours = [worker for worker in living if worker.is_ours and not worker.draining]
-    if not ours:
-        others = sum(not worker.is_ours for worker in living)
-        others_told = f" ({others} of other code or settings)" if others else ""
-        raise SwiftBoltError(
-            f"no worker is there{others_told}, so no run begins; start swiftbolt worker, here or "
-            "on a machine that reaches database and broker, with this code and these settings"
-        )
     names = ", ".join(f"{worker.name} {worker.running}/{worker.slots}" for worker in ours)
     return f"{sum(worker.slots for worker in ours)} slots: {names}"
 

@@ -10,9 +10,14 @@ from dagster._core.instance import InstanceRef
 from dagster._core.launcher import DefaultRunLauncher
 from dagster._core.run_coordinator import QueuedRunCoordinator
 
+from resources.workers import Worker
 from swiftbolt_assets.orchestration.celery_launcher import BeatingRunLauncher
 from swiftbolt_assets.orchestration.configuration import configuration_files
-from swiftbolt_assets.orchestration.worker_slots import Limits, WorkerSlotsCoordinator
+from swiftbolt_assets.orchestration.worker_slots import (
+    Limits,
+    WorkerSlotsCoordinator,
+    why_none_begins,
+)
 from swiftbolt_assets.settings import read_settings
 
 if TYPE_CHECKING:
@@ -79,3 +84,23 @@ def test_nothing_is_launched_while_the_broker_is_away(
 def test_no_limit_is_above_the_slots(slots: int, jobs: int, limits: Limits) -> None:
     """Where there are two, one stays free for today's bars."""
     assert Limits.of(slots, jobs) == limits
+
+
+@pytest.mark.parametrize(
+    ("living", "told"),
+    [
+        ([], "no worker is there, so no run begins; start swiftbolt worker"),
+        ([(True, False)], None),
+        ([(False, True), (True, False)], None),
+        ([(False, True), (True, True)], "no worker is there (1 of other code or settings), so no"),
+    ],
+)
+def test_only_a_worker_of_this_code_that_does_not_drain_lets_runs_begin(
+    living: list[tuple[bool, bool]], told: str | None
+) -> None:
+    workers = [
+        Worker("one", "here", slots=2, running=0, draining=draining, is_ours=ours)
+        for ours, draining in living
+    ]
+    reason = why_none_begins(workers)
+    assert reason is None if told is None else str(reason).startswith(told)
