@@ -245,7 +245,8 @@ with days as (
        where c.symbol_id = %(symbol)s and c.bars > 0 and c.day < %(first)s), %(first)s)
 ), bars as (
   select distinct on (b.ts) d.day, b.ts, b.open, b.close
-    from days d join ohlc_bars_v2 b on b.ts >= d.opens and b.ts < d.closes
+    from ohlc_bars_v2 b join days d on d.day = (b.ts at time zone 'America/New_York')::date
+     and b.ts >= d.opens and b.ts < d.closes
    where b.symbol_id = %(symbol)s and b.timeframe = 'm15' and not b.is_forecast
      and b.ts >= (select min(opens) from days) and b.ts < (select max(closes) from days)
    order by b.ts, b.provider

@@ -36,6 +36,8 @@ PRELOADED = (
     "pandas",
     "pandera",
     "pandera.strategies.base_strategies",
+    # The last: what was imported before it is left alone by the garbage collector.
+    "swiftbolt_assets.orchestration.frozen_heap",
 )
 #: numpy's linear algebra would start a thread for each core, and pyarrow's allocator one of its own
 #: where pandas brings it along; nothing here uses either.
