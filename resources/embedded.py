@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from resources.embedded_cluster import SUPERUSER, Cluster, accepts, stop_server
+from resources.embedded_cluster import SUPERUSER, Cluster, accepts, require_answer, stop_server
 from resources.embedded_lock import drop_lease, exclusive, is_free, take_lease, unusable
 from resources.embedded_place import Place, discard, find, forgotten, resolve, settle
 from swiftbolt_assets.errors import StorageError
@@ -59,16 +59,28 @@ def start(home: Path) -> EmbeddedServer:
     """Return the home's server once it accepts connections and its two databases exist.
 
     Safe to repeat and to run several times at once. Raises ConfigurationError when the home cannot
-    be used, StorageError when the server cannot run.
+    be used, StorageError when the server cannot run or answers nobody.
     """
+    server, _ = _started(home)
+    return server
+
+
+def revive(home: Path) -> bool:
+    """Start the home's server unless it runs; return whether it had to be. Raises as `start`."""
+    return not is_running(home) and _started(home)[1]
+
+
+def _started(home: Path) -> tuple[EmbeddedServer, bool]:
     resolved = resolve(home)
+    # Before the lock: whoever holds it may be waiting for the same.
+    require_answer(find(resolved))
     with exclusive(resolved, "start") as lock:
         place, account = settle(resolved)
         _retire_forgotten(resolved)
-        Cluster(place, account).start(lock)
+        was_down = Cluster(place, account).start(lock)
         server = _server(resolved, place)
         _make_databases(server)
-    return server
+    return server, was_down
 
 
 def stop(home: Path) -> bool:

@@ -35,8 +35,11 @@ SUPERUSER = "swiftbolt"
 _START_SECONDS = 300
 # A fast stop writes all dirty buffers; then an immediate one, which costs a recovery at start.
 _STOP_SECONDS = 60
-# A live postmaster without an answer at its socket: /tmp was swept and the socket is gone.
+# A live postmaster without a socket: /tmp was swept.
 _SILENT_SECONDS = 3
+# One with a socket that answers nobody for so long stands still: a stalled disk, a suspended
+# machine. Ending it would lose what it has begun, and it goes on by itself.
+_STILL_SECONDS = 10
 _POLL_SECONDS = 0.02
 # Exit codes of pg_isready; 1 is a server that starts, stops or recovers.
 _ACCEPTING = 0
@@ -70,24 +73,27 @@ class Cluster:
     place: Place
     account: Account
 
-    def start(self, lock: int) -> None:
+    def start(self, lock: int) -> bool:
         """Bring the server to accept connections, whatever an earlier one left behind.
+
+        Return whether it had to be started.
 
         `lock` is the start lock's descriptor: initdb inherits it, so that a start after the death
         of this process waits until that initdb has ended too. Raises StorageError.
         """
         if accepts(self.place):
-            return
+            return False
         programs = usable_folder(self.account, SHELF)
         fresh = self._initialise(programs, lock)
         # Over fresh data a postmaster can only be that of a removed home of the same path.
         if not fresh and _postmaster(self.place):
             if _becomes_ready(self.place):
-                return
+                return False
             stop_server(self.place)
         self._clear_remains()
         self._configure()
         self._launch(programs)
+        return True
 
     def _initialise(self, programs: Path, lock: int) -> bool:
         """Make the data directory unless it is there; return whether it was made."""
@@ -193,6 +199,35 @@ def stop_server(place: Place) -> bool:
     raise StorageError(f"the database server (process {postmaster}) does not stop; kill it")
 
 
+def require_answer(place: Place) -> None:
+    """Return once a server with a socket answers, at once without one.
+
+    Raises:
+        StorageError: it stands still.
+
+    """
+    deadline = time.monotonic() + _STILL_SECONDS
+    while _has_socket(place) and _ask(place) == _SILENT:
+        postmaster = _postmaster(place)
+        if not postmaster:
+            return
+        if time.monotonic() > deadline:
+            raise _still(postmaster)
+        time.sleep(_POLL_SECONDS)
+
+
+def _has_socket(place: Place) -> bool:
+    # Not Path.exists: another user's folder is for the caller to refuse.
+    return os.access(place.sockets / SOCKET_NAME, os.F_OK)
+
+
+def _still(postmaster: int) -> StorageError:
+    return StorageError(
+        f"the database server (process {postmaster}) answers nobody; what waits for it goes on "
+        f"once it does, and after kill -9 {postmaster} it is started anew"
+    )
+
+
 def accepts(place: Place) -> bool:
     """Return whether the server accepts connections, found out by asking it."""
     return _ask(place) == _ACCEPTING
@@ -205,7 +240,12 @@ def _ask(place: Place) -> int:
 
 
 def _becomes_ready(place: Place) -> bool:
-    """Wait while a server starts; one that never answers has lost its socket."""
+    """Wait while a server starts; return False of one that has lost its socket.
+
+    Raises:
+        StorageError: it has one, and stands still.
+
+    """
     patience = time.monotonic() + _SILENT_SECONDS
     deadline = time.monotonic() + _START_SECONDS
     while _postmaster(place) and time.monotonic() < deadline:
@@ -213,7 +253,9 @@ def _becomes_ready(place: Place) -> bool:
         if answer == _ACCEPTING:
             return True
         if answer == _SILENT and time.monotonic() > patience:
-            return False
+            require_answer(place)
+            if not _has_socket(place):
+                return False
         time.sleep(_POLL_SECONDS)
     return False
 

@@ -43,12 +43,9 @@ class Installation:
             SwiftBoltError: it cannot be started.
 
         """
-        from resources.embedded import is_running, start
+        from resources.embedded import revive
 
-        if not self.embedded or is_running(self.settings.home):
-            return False
-        start(self.settings.home)
-        return True
+        return self.embedded and revive(self.settings.home)
 
 
 @contextmanager

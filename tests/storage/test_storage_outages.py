@@ -206,6 +206,9 @@ def test_a_server_that_answers_nobody_costs_one_line_and_what_was_begun_is_ended
         # Longer than a connection is waited for; a minute is the same again.
         with pytest.raises(StorageError, match=r"^database: [^\n]+$"):
             ensure_symbols(database, ["MSFT"])
+        # A command that needs the server says so, and leaves it alone.
+        with pytest.raises(StorageError, match=r"^the database server [^\n]+ answers nobody; "):
+            embedded.start(mortal.home)
         assert not written
     begun.join(60)
     assert written == [Written(70, 0, 70)]
