@@ -173,6 +173,7 @@ def _fill(database: Database, recorded: Recorded, symbols: int) -> None:
         connection.execute(_LOOKED_AT, (ANYBODY,))
         connection.execute(_REFRESHED)
         connection.execute("set session_replication_role = origin")
+        connection.execute("select recount_session_totals()")
         connection.execute("select plan_job_runs()")
         connection.execute("vacuum (analyze)")
 

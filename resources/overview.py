@@ -92,12 +92,12 @@ def symbol_overviews(database: Database, symbol: str | None) -> list[SymbolOverv
     """Return all symbols, or one, by ticker."""
     with database.transaction() as connection:
         rows = connection.execute(
-            "select s.ticker, min(c.day), max(c.day),"
-            " count(*) filter (where c.state = 'final'),"
-            " count(*) filter (where c.state = 'open'),"
-            " count(*) filter (where c.state = 'provisional'), coalesce(sum(c.bars), 0)"
-            " from symbols s left join session_coverage c on c.symbol_id = s.id"
-            " where %s::text is null or s.ticker = %s group by 1 order by 1",
+            "select s.ticker, c.first, c.last, coalesce(t.final, 0), coalesce(t.unsettled, 0),"
+            " coalesce(t.provisional, 0), coalesce(t.bars, 0)"
+            " from symbols s left join session_totals t on t.symbol_id = s.id"
+            " cross join lateral (select min(c.day) as first, max(c.day) as last"
+            "   from session_coverage c where c.symbol_id = t.symbol_id) c"
+            " where %s::text is null or s.ticker = %s order by 1",
             (symbol, symbol),
         ).fetchall()
     return [SymbolOverview(*row) for row in rows]

@@ -158,6 +158,9 @@ def test_every_released_schema_becomes_the_newest_with_what_was_in_it(
     assert [one for one in objects(empty) if not one[1].startswith(months)] == [
         one for one in objects(database) if not one[1].startswith(months)
     ]
+    assert rows(empty, "select final, unsettled, provisional, bars from session_totals") == [
+        (1, 0, 0, 26)
+    ]
     # What is wanted is planned, and what is covered is not.
     with empty.connect() as sql:
         sql.execute("update symbol_plans set stale = true")
