@@ -68,30 +68,73 @@ select r.symbol, r.timeframe::text, r.error_code, r.attempt, r.started_at, r.fin
 
 \echo '8. Most wanted symbols that wait for bars'
 -- Sessions are those of the window before today; settled ones have their bars or a final reason.
-select d.symbol, d.timeframe::text, d.priority, d.window_days, c.sessions, c.settled,
-  r.pending, r.running, v.last_success_at
-  from job_definitions d
-  join symbols s on s.ticker = d.symbol
-  cross join lateral (
-    select greatest(market_today() - d.window_days, coalesce(
-      (select value::date from installation where name = 'first_date'), '-infinity')) as first_day
-  ) w
+-- Who waits is found by the totals: no session of a symbol is looked at that has all between its
+-- first and today. What is counted is counted of those that are shown.
+with today as materialized (
+  select market_today() as day, coalesce(
+    (select value::date from installation where name = 'first_date'), '-infinity') as first_date
+), windows as materialized (
+  select w.window_days, w.first_day,
+    (select min(m.day) from market_sessions m where m.day >= w.first_day and m.day < w.today) as start
+    from (
+      select distinct d.window_days, greatest(t.day - d.window_days, t.first_date) as first_day,
+        t.day as today
+        from job_definitions d cross join today t
+    ) w
+), ledger as materialized (
+  select s.symbol_id, f.first,
+    s.final - (select count(*) from session_coverage k
+      where k.symbol_id = s.symbol_id and k.day >= t.day and k.state = 'final') as settled
+    from session_totals s cross join today t
+    cross join lateral (
+      select min(k.day) as first from session_coverage k where k.symbol_id = s.symbol_id) f
+), spans as materialized (
+  select l.first, count(m.day) as sessions
+    from (select distinct first from ledger) l cross join today t
+    left join market_sessions m on m.day >= l.first and m.day < t.day
+   group by l.first
+), active as materialized (
+  select x.job_def_id, count(*) filter (where x.status = 'queued') as pending,
+    count(*) filter (where x.status = 'running') as running
+    from job_runs x where x.status in ('queued', 'running')
+   group by x.job_def_id
+), waiting as materialized (
+  select s.id as symbol_id, d.symbol, d.timeframe, d.priority, d.window_days, w.first_day,
+    t.day as today, coalesce(a.pending, 0) as pending, coalesce(a.running, 0) as running
+    from job_definitions d
+    join symbols s on s.ticker = d.symbol
+    join windows w using (window_days)
+    cross join today t
+    left join ledger l on l.symbol_id = s.id
+    left join spans p on p.first = l.first
+    left join active a on a.job_def_id = d.id
+   where d.enabled and d.job_type <> 'run_forecast' and d.timeframe in ('h1', 'h4', 'm15')
+     and (a.job_def_id is not null or case
+       when w.start is null then false
+       when l.first is null or w.start < l.first then true
+       when l.settled = p.sessions then false
+       -- The newest first: it is yesterday's that is missing most often.
+       else (
+         select true from market_sessions m
+          where m.day >= w.start and m.day < t.day and not exists (
+            select from session_coverage k
+             where k.symbol_id = s.id and k.day = m.day and k.state = 'final')
+          order by m.day desc limit 1) is not null
+     end)
+   order by d.priority desc, d.symbol, d.timeframe::text
+   limit 50
+)
+select q.symbol, q.timeframe::text, q.priority, q.window_days, c.sessions, c.settled,
+  q.pending, q.running, v.last_success_at
+  from waiting q
   cross join lateral (
     select count(*) as sessions, count(*) filter (where k.state = 'final') as settled
       from market_sessions m
-      left join session_coverage k on k.symbol_id = s.id and k.day = m.day
-     where m.day >= w.first_day and m.day < market_today()
+      left join session_coverage k on k.symbol_id = q.symbol_id and k.day = m.day
+     where m.day >= q.first_day and m.day < q.today
   ) c
-  cross join lateral (
-    select count(*) filter (where x.status = 'queued') as pending,
-      count(*) filter (where x.status = 'running') as running
-      from job_runs x where x.job_def_id = d.id and x.status in ('queued', 'running')
-  ) r
-  left join coverage_status v on v.symbol = d.symbol and v.timeframe = d.timeframe
- where d.enabled and d.job_type <> 'run_forecast' and d.timeframe in ('h1', 'h4', 'm15')
-   and (c.settled < c.sessions or r.pending + r.running > 0)
- order by d.priority desc, d.symbol, d.timeframe::text
- limit 50;
+  left join coverage_status v on v.symbol = q.symbol and v.timeframe = q.timeframe
+ order by q.priority desc, q.symbol, q.timeframe::text;
 
 \echo '9. Progress of tracked symbols'
 -- Queued and running is what is so now; completed is what ended after the first user tracked it.
