@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from resources.embedded_account import own_account
 from resources.embedded_binaries import MAJOR, usable_folder, wheel_folder
 from resources.embedded_place import SHELF, SOCKET_NAME
+from resources.room import MAKE_ROOM, no_room_in
 from swiftbolt_assets.errors import StorageError
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ _POLL_SECONDS = 0.02
 # Exit codes of pg_isready; 1 is a server that starts, stops or recovers.
 _ACCEPTING = 0
 _SILENT = 2
+_TELLING = ("PANIC", "FATAL", "error:")
 _LARGEST_LOG_BYTES = 1_000_000
 
 _SETTINGS = {
@@ -184,7 +186,10 @@ class Cluster:
         # A start by a process that was killed may have come first, which is just as good.
         if answer.returncode and not _becomes_ready(self.place):
             said = log.read_text(errors="replace") if log.exists() else answer.stderr
-            raise StorageError(f"the database server did not start: {_gist(said)} (see {log})")
+            gist = _gist(said)
+            # Without times and process ids: whoever tries again tells the same trouble once.
+            reason = f"{lack}; {MAKE_ROOM}" if (lack := no_room_in(gist)) else gist
+            raise StorageError(f"the database server did not start: {reason} (see {log})")
 
 
 def stop_server(place: Place) -> bool:
@@ -328,5 +333,5 @@ def _wait(condition: Callable[[], bool], seconds: float) -> bool:
 def _gist(output: str) -> str:
     """Return the line of a program's output that says what went wrong."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    telling = [line for line in lines if "FATAL" in line or "error:" in line]
+    telling = [line for line in lines if any(word in line for word in _TELLING)]
     return (telling or lines or ["no message"])[-1]

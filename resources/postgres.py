@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from resources.room import MAKE_ROOM, no_room_in
 from swiftbolt_assets.errors import StorageError
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 #: An unreachable server is known after this many seconds.
 CONNECT_TIMEOUT_S = 10
-#: A quota or a limit on files says so without the code of a full disk.
-_NO_ROOM = "could not extend file"
-_MAKE_ROOM = "make room on the database's disk, and it goes on by itself"
 
 
 @dataclass(frozen=True)
@@ -91,8 +89,9 @@ def first_line(error: BaseException) -> str:
     """
     lines = str(error).strip().splitlines()
     line = lines[0] if lines else type(error).__name__
-    has_no_room = isinstance(error, psycopg.errors.DiskFull) or _NO_ROOM in line
-    return f"{line}; {_MAKE_ROOM}" if has_no_room else line
+    # A quota or a limit on files says so without the code of a full disk.
+    has_no_room = isinstance(error, psycopg.errors.DiskFull) or no_room_in(line)
+    return f"{line}; {MAKE_ROOM}" if has_no_room else line
 
 
 def sibling_database(url: str, suffix: str) -> str:

@@ -41,6 +41,12 @@ pytestmark = pytest.mark.slow
 FIRST, LAST = date(2025, 10, 30), date(2025, 11, 4)
 _WAL_SEGMENT = 16 << 20
 _NO_ROOM = r"^database: could not [^\n]+; make room on the database's disk, [^\n]+$"
+_LESS_THAN_A_SEGMENT = 15 << 20
+_ALL_BUT_4_KB = f"""
+select pg_logical_emit_message(false, 'ballast', repeat('x', {_LESS_THAN_A_SEGMENT - 4096}
+  - mod(pg_current_wal_insert_lsn() - '0/0', {_WAL_SEGMENT})::int))
+"""
+_NO_START = r"^the database server did not start: [^\n]+; make room on the database's disk, [^\n]+$"
 # The ledger as a file beyond the limit whose pages take no more rows.
 _BALLAST = (
     "alter table session_coverage set (fillfactor = 10)",
@@ -134,16 +140,17 @@ def without_room(database: Database, most: int) -> Iterator[None]:
     """Let no file of a server grow beyond so many bytes, as a full disk does.
 
     A limit of the kernel's on the server's processes needs no mount, so it serves any account. One
-    that is smaller than a segment of the write-ahead log would stop that, and the server with it.
+    that is smaller than a segment of the write-ahead log stops that, and the server with it.
     """
     (folder,) = rows(database, "show data_directory")[0]
     postmaster = psutil.Process(int((Path(folder) / "postmaster.pid").read_text().split()[0]))
     pids = [one.pid for one in (postmaster, *postmaster.children())]
-    _limit_as(postmaster.uids().real, postmaster.gids().real, pids, most)
+    user, group = postmaster.uids().real, postmaster.gids().real
+    _limit_as(user, group, pids, most)
     try:
         yield
     finally:
-        _limit_as(postmaster.uids().real, postmaster.gids().real, pids, resource.RLIM_INFINITY)
+        _limit_as(user, group, pids, resource.RLIM_INFINITY)
 
 
 def _limit_as(user: int, group: int, pids: Sequence[int], most: int) -> None:
@@ -187,6 +194,50 @@ def test_a_full_disk_stores_no_half_says_what_to_do_and_is_over_once_there_is_ro
     days = [session.day for session in sessions]
     assert set(Ledger(database).coverage(aapl, days[0], days[-1])) == set(days)
     assert Ledger(database).underivable_bars(aapl, days) == []
+    store.close()
+
+
+@contextmanager
+def without_room_here(most: int) -> Iterator[None]:
+    """Let no file of what this process starts grow beyond so many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_write_ahead_log_without_room_stops_the_server_until_there_is_room(
+    mortal: embedded.EmbeddedServer, recipe: Recipe
+) -> None:
+    """Postgres panics, recovers, and then cannot write the end of its recovery either."""
+    database, aapl = installed(mortal)
+    sessions = recipe.sessions(FIRST, LAST)
+    store = BarStore(database)
+    store.write(recipe.write(aapl, sessions[:2]))
+    held = "select * from ohlc_bars_v2 order by symbol_id, timeframe, ts"
+    covered = "select * from session_coverage order by day"
+    before = rows(database, held), rows(database, covered)
+    postmaster = psutil.Process(int((mortal.data / "postmaster.pid").read_text().split()[0]))
+    with without_room(database, _LESS_THAN_A_SEGMENT):
+        rows(database, _ALL_BUT_4_KB)
+        # Whichever of the server's processes meets the end of it first.
+        with pytest.raises(StorageError, match=r"^database: [^\n]+$"):
+            store.write(recipe.write(aapl, sessions))
+        postmaster.wait(60)
+    assert "PANIC:  could not write to log file" in mortal.log.read_text()
+    with without_room_here(_LESS_THAN_A_SEGMENT):
+        told = set()
+        for _ in range(2):
+            with pytest.raises(StorageError, match=_NO_START) as refused:
+                embedded.start(mortal.home)
+            told.add(str(refused.value))
+    assert len(told) == 1
+    assert embedded.revive(mortal.home)
+    assert (rows(database, held), rows(database, covered)) == before
+    assert store.write(recipe.write(aapl, sessions)) == Written(70, 0, 70)
+    assert Ledger(database).underivable_bars(aapl, [s.day for s in sessions]) == []
     store.close()
 
 
