@@ -71,11 +71,18 @@ def browser_path() -> str:
 
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run an embedded server; the URL of a migrated database that others are copied from."""
+    """Run an embedded server; the URL of a migrated database that others are copied from.
+
+    It need not outlive the machine: waiting for the disk was most of what a copy took. What is
+    killed in a test loses nothing by that.
+    """
     home = tmp_path_factory.mktemp("postgres")
     server = embedded.start(home)
     try:
         url = server.url("swiftbolt")
+        with psycopg.connect(sibling_database(url, "_dagster"), autocommit=True) as connection:
+            connection.execute("alter system set fsync = off")
+            connection.execute("select pg_reload_conf()")
         migrate(Database(url, timedelta(0)), FIRST_DATE)
         yield url
     finally:
@@ -89,7 +96,7 @@ def database_url(postgres_server: str) -> Iterator[str]:
     name = f"test_{next(_numbers)}"
     admin = sibling_database(postgres_server, "_dagster")
     with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(f"create database {name} template swiftbolt")
+        connection.execute(f"create database {name} template swiftbolt strategy file_copy")
     url = postgres_server.replace("/swiftbolt?", f"/{name}?")
     yield url
     with psycopg.connect(admin, autocommit=True) as connection:
