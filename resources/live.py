@@ -131,9 +131,13 @@ _WANTED = """
 where w.priority >= %(least)s and (%(symbol)s::text is null or s.ticker = %(symbol)s)
 order by s.ticker
 """
+# As `wanted_symbols` has it, without what that view puts together for planning.
 _COUNT = """
-select count(*) from wanted_symbols w join symbols s on s.ticker = w.symbol
-where w.priority >= %(least)s
+select count(*) from symbols s
+where exists (
+  select from job_definitions d
+   where d.symbol = s.ticker and d.enabled and d.job_type <> 'run_forecast'
+     and d.timeframe in ('m15', 'h1', 'h4') and d.priority >= %(least)s)
 """
 _NAMED = "where s.ticker = any(%(tickers)s) order by s.ticker"
 

@@ -7,7 +7,7 @@ persisted. What belongs here: how to connect. What does not: the embedded server
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +80,38 @@ class Database:
         finally:
             # A refused commit leaves it open.
             connection.close()
+
+    @contextmanager
+    def held(self) -> Iterator[Database]:
+        """Open one connection for all transactions of a caller with many; one thread's.
+
+        Raises:
+            StorageError: the server does not answer or refuses.
+
+        """
+        with closing(self.connect(autocommit=False)) as connection:
+            yield _Held(self.url, self.clock_offset, connection)
+
+
+@dataclass(frozen=True)
+class _Held(Database):
+    """The same database, whose transactions follow each other on one connection."""
+
+    connection: psycopg.Connection[tuple[Any, ...]] = field(repr=False, compare=False)
+
+    @contextmanager
+    def transaction(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        """Run one transaction on the connection.
+
+        Raises:
+            StorageError: the server does not answer or refuses the work.
+
+        """
+        try:
+            with self.connection.transaction():
+                yield self.connection
+        except psycopg.Error as error:
+            raise StorageError(f"database: {first_line(error)}") from error
 
 
 def first_line(error: BaseException) -> str:

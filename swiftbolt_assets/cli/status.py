@@ -53,6 +53,12 @@ def report_of(settings: Settings, database: Database, ticker: str | None) -> dic
         StorageError: the database does not answer.
 
     """
+    # A dozen looks: connecting for each took as long as looking.
+    with database.held() as one:
+        return _report(settings, one, ticker)
+
+
+def _report(settings: Settings, database: Database, ticker: str | None) -> dict[str, Any]:
     from resources import backlog
     from resources.overview import request_overviews, symbol_overviews
     from resources.splits import SplitBook
