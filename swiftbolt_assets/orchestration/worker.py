@@ -134,22 +134,29 @@ class _Life:
             )
 
 
-def serve(settings: Settings, *, slots: int, name: str, say: Callable[[str], None]) -> int:
+def serve(
+    settings: Settings, *, slots: int, name: str, log: Path, say: Callable[[str], None]
+) -> int:
     """Take runs until SIGTERM or SIGINT; return the exit code.
+
+    Args:
+        settings: of the installation.
+        slots: runs at once.
+        name: what the operator calls it.
+        log: the file, already there, for what its runs log; `dagster.yaml` is written beside it.
+        say: tells the operator a line.
 
     Raises:
         StorageError: the database does not answer.
 
     """
-    home = settings.home / "worker"
+    home = log.parent
     write_configuration(home, settings)
     # For the runs, which Dagster opens by its environment.
     os.environ.update(dagster_environment(settings) | {"DAGSTER_HOME": str(home)})
     os.environ.pop("SWIFTBOLT_NOW", None)
     book, worker_id = WorkerBook(open_database(settings)), uuid4()
     queue = own_queue(settings, book)
-    log = home / f"{name}.log"
-    log.touch()
     life = _Life(book, worker_id, name, queue, slots, say, log)
     app = celery_app(settings.broker_url)
     app.conf.task_queues = [code_queue(queue)]

@@ -234,8 +234,17 @@ def test_without_a_worker_nothing_begins_and_a_command_that_waits_tells_it_once(
     done = finish(waiting, 120)
     assert done.code == 0, done.err
     assert told not in done.err
-    assert "runs go on: 2 slots: one " in done.err
     assert "KNEW 2026-08-12..2026-11-19: complete" in done.out
+
+
+def test_a_worker_of_an_account_that_cannot_write_its_home_says_so(up: Any, tmp_path: Path) -> None:
+    """An account of a service often has none; root may write everywhere but below a file."""
+    (tmp_path / "file").touch()
+    home = str(tmp_path / "file" / "home")
+    url = up.shell.database_url
+    done = up.shell.run("worker", SWIFTBOLT_HOME=home, SWIFTBOLT_DATABASE_URL=url)
+    assert done.code == 2
+    assert done.one_line().startswith(f"SWIFTBOLT_HOME: {home!r} cannot be used (")
 
 
 def test_twenty_symbols_are_exact_though_a_worker_is_killed_and_returns_twice(
