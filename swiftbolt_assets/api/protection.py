@@ -29,6 +29,9 @@ _ALLOWED_HEADERS = ("authorization", "x-client-info", "apikey", "content-type")
 MOST_BODY = 64 * 1024
 _BODY_S, _REPLY_S = 10.0, 30.0
 _STREAM = "/functions/v1/events"
+#: Who asks this restarts what does not answer; a database that hangs is told as one that is down.
+_PROBE, _PROBE_S = "/health", 5.0
+_HANGS = {"status": "down", "message": f"no answer in {_PROBE_S:.0f} s"}
 _UNKNOWN = "unknown"
 #: Smaller replies fit some packets as they are.
 _WORTH_COMPRESSING = 16 * 1024
@@ -174,13 +177,17 @@ class Bounds:
             is_begun = True
             await send(message)
 
+        is_probe = scope["path"] == _PROBE
         try:
-            async with asyncio.timeout(_REPLY_S):
+            async with asyncio.timeout(_PROBE_S if is_probe else _REPLY_S):
                 await self._app(scope, receive, noted)
         except TimeoutError:
             if is_begun:
                 raise
-            await Json({"error": "no answer in time; try again"}, 503)(scope, receive, send)
+            late: dict[str, object] = {"error": "no answer in time; try again"}
+            if is_probe:
+                late = {"status": "down", "parts": {"database": _HANGS}}
+            await Json(late, 503)(scope, receive, send)
 
 
 class Compressed(GZipMiddleware):

@@ -282,6 +282,16 @@ def test_A60_A65_health_tells_the_parts(api: Any) -> None:
     assert api.get("/health", key=None).json["status"] == "ok"
 
 
+def test_health_calls_a_database_that_hangs_down_without_waiting_for_it(api: Any) -> None:
+    with api.connect() as connection, connection.transaction():
+        connection.execute("lock table provider_health")
+        found = api.get("/health", key=None)
+    assert found.status == 503
+    assert found.json["status"] == "down"
+    assert found.json["parts"]["database"]["message"] == "no answer in 5 s"
+    assert api.get("/health", key=None).status == 200
+
+
 def test_A64_metrics_count_the_queue_and_the_answers(api: Any) -> None:
     want(api)
     fail(api, 2)
