@@ -5,7 +5,7 @@ begins with a quarter million objects that was 0.25 of the 0.64 s of CPU until i
 there, and each page looked at is copied. Nothing imported is ever garbage.
 
 What comes later is looked through less often than by default, at each 700 new objects: a run keeps
-its events until its end. Both together are 2 s of 8 of CPU a symbol and two years
+its events until its end. Both together: runs of 2.8 instead of 3.4 s of CPU a symbol and two years
 (`make bench ARGS="--only orchestration"`).
 
 It works on import, which is what the fork server does with it last (`forked_runs.py`). What belongs
