@@ -7,7 +7,6 @@ line. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
@@ -16,15 +15,13 @@ from typing import TYPE_CHECKING
 import click
 
 from swiftbolt_assets.errors import SwiftBoltError
+from swiftbolt_assets.garbage import collect_seldom
 
 if TYPE_CHECKING:
     from types import FrameType
 
 #: 128 + SIGINT, as shells have it.
 _INTERRUPTED = 130
-#: New objects between two garbage collections, 700 by default. What a command imports is never
-#: garbage; looking through it again and again was a fifth of a start (`status`: 1.0 s of CPU).
-_COLLECT_EVERY = 10_000
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -280,7 +277,7 @@ def doctor() -> None:
 
 def main() -> None:
     """Run the command line; every error becomes one line on stderr."""
-    gc.set_threshold(_COLLECT_EVERY)
+    collect_seldom()
     for number in (signal.SIGTERM, signal.SIGHUP):
         # Ignored ones stay so: that is what nohup asks for.
         if signal.getsignal(number) is signal.SIG_DFL:

@@ -16,26 +16,22 @@ changes.
 
 from __future__ import annotations
 
-import gc
-
 import dagster._daemon.controller
 import dagster._daemon.sensor
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 from dagster._daemon.cli import main as run_daemon
 
+from swiftbolt_assets.garbage import keep_what_lives
+
 LOOP_S = 1
 BACKFILL_LOOP_S = 10
 #: The daemon's own step of waiting; the setting takes whole seconds only.
 DEQUEUE_S = 0.5
-#: New objects between two garbage collections, 700 by default.
-_COLLECT_EVERY = 10_000
 
 
 def main() -> None:
     """Run the daemon's command line."""
-    # What is imported is never garbage, and what a look leaves is little.
-    gc.freeze()
-    gc.set_threshold(_COLLECT_EVERY)
+    keep_what_lives()
     dagster._daemon.sensor.MIN_INTERVAL_LOOP_TIME = LOOP_S  # noqa: SLF001
     # The backfills' loop reads it anew each time.
     dagster._daemon.controller.DEFAULT_DAEMON_INTERVAL_SECONDS = BACKFILL_LOOP_S  # noqa: SLF001

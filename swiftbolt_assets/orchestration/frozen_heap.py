@@ -12,10 +12,6 @@ It works on import, which is what the fork server does with it last (`forked_run
 here: this one step.
 """
 
-import gc
+from swiftbolt_assets.garbage import keep_what_lives
 
-_COLLECT_EVERY = 10_000
-
-gc.collect()
-gc.freeze()
-gc.set_threshold(_COLLECT_EVERY)
+keep_what_lives()

@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 _STATEMENT_TIMEOUT_MS = 60_000
 _POOL_RECYCLE_S = 3_600
 _POOL_OVERFLOW = 10
-#: This process's engines, by part and URL. A fork has none: its parent opens no storage.
-_engines: dict[tuple[type, str], sqlalchemy.Engine] = {}
+#: This process's engines, by part, URL and how they are pooled, which the web UI wishes otherwise.
+#: A fork has none: its parent opens no storage.
+_engines: dict[tuple[type, str, str], sqlalchemy.Engine] = {}
 
 
 class _Lasting:
@@ -48,11 +49,12 @@ class _Lasting:
     @classmethod
     def on(cls, postgres_url: str, *, autocreate: bool) -> Self:
         """Return the part, whose tables are looked for once in a process."""
-        return cls(postgres_url, autocreate and (cls, postgres_url) not in _engines)  # type: ignore[call-arg]
+        is_known = any(key[:2] == (cls, postgres_url) for key in _engines)
+        return cls(postgres_url, autocreate and not is_known)  # type: ignore[call-arg]
 
     def optimize_for_webserver(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401
         """Pool connections; the web UI calls it, too."""
-        key = (type(self), self.postgres_url)
+        key = (type(self), self.postgres_url, f"{arguments} {options}")
         if key not in _engines:
             super().optimize_for_webserver(*arguments, **options)  # type: ignore[misc]
             sqlalchemy.event.listen(self._engine, "checkout", _prove_alive)

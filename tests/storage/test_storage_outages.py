@@ -95,6 +95,11 @@ def mortal(tmp_path: Path) -> Iterator[embedded.EmbeddedServer]:
     embedded.erase(home)
 
 
+def postmaster_of(server: embedded.EmbeddedServer) -> int:
+    """Return the process id of a running server."""
+    return int((server.data / "postmaster.pid").read_text().split()[0])
+
+
 def installed(server: embedded.EmbeddedServer) -> tuple[Database, UUID]:
     """Return a server's migrated database, and the id of its AAPL."""
     database = Database(server.url("swiftbolt"), timedelta(0))
@@ -109,7 +114,7 @@ def test_a_killed_server_costs_one_line_and_nothing_that_was_committed(
     sessions = recipe.sessions(FIRST, LAST)
     store = BarStore(database)
     store.write(recipe.write(aapl, sessions[:2]))
-    os.kill(int((mortal.data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+    os.kill(postmaster_of(mortal), signal.SIGKILL)
     # The backend may serve a moment longer than its postmaster.
     with pytest.raises(StorageError, match=r"^database: [^\n]+$"):
         _write_without_end(store, recipe.write(aapl, sessions[:2]))
@@ -124,7 +129,7 @@ def test_a_killed_server_costs_one_line_and_nothing_that_was_committed(
 @contextmanager
 def frozen(server: embedded.EmbeddedServer) -> Iterator[None]:
     """Have a server answer nobody: its processes stand still, its sockets stay open."""
-    postmaster = psutil.Process(int((server.data / "postmaster.pid").read_text().split()[0]))
+    postmaster = psutil.Process(postmaster_of(server))
     processes = [postmaster, *postmaster.children(recursive=True)]
     for process in processes:
         process.suspend()
@@ -219,7 +224,7 @@ def test_a_write_ahead_log_without_room_stops_the_server_until_there_is_room(
     held = "select * from ohlc_bars_v2 order by symbol_id, timeframe, ts"
     covered = "select * from session_coverage order by day"
     before = rows(database, held), rows(database, covered)
-    postmaster = psutil.Process(int((mortal.data / "postmaster.pid").read_text().split()[0]))
+    postmaster = psutil.Process(postmaster_of(mortal))
     with without_room(database, _LESS_THAN_A_SEGMENT):
         rows(database, _ALL_BUT_4_KB)
         # Whichever of the server's processes meets the end of it first.
