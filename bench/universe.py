@@ -193,7 +193,7 @@ def _looks(settings: Settings, storage: Storage) -> dict[str, tuple[Callable[[],
         "idle tick: plan, claim, reap": (
             lambda: (
                 take_on(storage, rules),
-                storage.work.reopen_late(),
+                storage.work.plan_doubted(),
                 storage.work.reset_stale(),
             ),
             TICK_TARGET_S,

@@ -26,7 +26,7 @@ from resources.session_rows import write_coverage, write_rejects
 from resources.sessions_write import Replaced, Written
 from swiftbolt_assets.errors import StorageError
 from swiftbolt_assets.market.bars import BAR_SCHEMA, empty_bars
-from swiftbolt_assets.market.coverage import Reason, State
+from swiftbolt_assets.market.coverage import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from swiftbolt_assets.market.timeframes import Timeframe
 
     Connection = psycopg.Connection[tuple[Any, ...]]
-
-#: Reasons of a settled session without Polygon's bars that do not say that nothing was traded.
-_UNREPLACED = (Reason.PLAN_CUT, Reason.PROVIDER_EMPTY, Reason.REJECTED)
 
 
 class BarStore:
@@ -201,17 +198,13 @@ def _replace_live(connection: Connection, write: SessionsWrite) -> list[Replaced
 
     Where Polygon cannot be asked, has nothing or sent nothing usable, they are all there is.
     """
-    days = [
-        row.day
-        for row in write.coverage
-        if row.state is State.FINAL and row.reason not in _UNREPLACED
-    ]
+    days = [row.day for row in write.coverage if row.state is State.FINAL]
     if not days:
         return []
     rows = connection.execute(
         "select day, live_bars, history_bars, differing, max_price_difference,"
-        " max_volume_difference from replace_live_bars(%s, %s, %s, %s)",
-        (write.symbol_id, days, write.opens, write.closes),
+        " max_volume_difference from replace_live_bars(%s, %s, %s, %s, %s)",
+        (write.symbol_id, days, write.opens, write.closes, list(write.kept_live)),
     ).fetchall()
     return [Replaced(*row) for row in rows]
 

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 #: What the simulator accepts as a key: it is not a secret.
 SIMULATOR_KEY = "simulated"
+#: Part of a budget that must be free for requests that can wait.
+_SPARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -208,6 +210,25 @@ class TradierResource(dg.ConfigurableResource[None]):
             return budget.state().per_window or None
         finally:
             budget.close()
+
+    def open_spare(self, storage: Storage) -> BarProvider | None:
+        """Return the client for what can wait; None when today is off or its budget is wanted.
+
+        Raises:
+            StorageError: the database does not answer.
+
+        """
+        if self.is_off() or ProviderHealth(storage.database.connect).cooling("tradier"):
+            return None
+        if self.requests_per_minute:
+            budget = limiter(storage.database.connect, "tradier", self.requests_per_minute)
+            try:
+                state = budget.state()
+            finally:
+                budget.close()
+            if state.waiting or state.free < _SPARE * state.per_window:
+                return None
+        return self.open(storage)
 
     def open(self, storage: Storage, *, probe: bool = False) -> BarProvider | None:
         """Return the client, or None when today is off."""

@@ -7,10 +7,9 @@ sessions with their ledger rows (`bars.py`, one transaction).
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -18,10 +17,12 @@ import psycopg
 from resources.postgres import first_line
 from swiftbolt_assets.errors import StorageError
 from swiftbolt_assets.market.coverage import Reason, SessionCoverage, State
+from swiftbolt_assets.market.outliers import FAR_FROM_NEIGHBOURS
 from swiftbolt_assets.market.timeframes import Timeframe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import date
     from uuid import UUID
 
     from resources.contract import RequestRecord
@@ -34,6 +35,22 @@ class Known:
 
     earliest: datetime | None
     latest: datetime | None
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A bar that was not stored because it is far from its neighbours.
+
+    Attributes:
+        ts: its start.
+        bar: as it was delivered, JSON.
+        age_s: seconds since then.
+
+    """
+
+    ts: datetime
+    bar: str
+    age_s: float
 
 
 @dataclass(frozen=True)
@@ -56,15 +73,41 @@ class Ledger:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @property
+    def database(self) -> Database:
+        """Return where it lives."""
+        return self._database
+
     def coverage(self, symbol_id: UUID, first: date, last: date) -> dict[date, SessionCoverage]:
         """Return what is known of a symbol's sessions from `first` to `last`, both included."""
         with self._database.transaction() as connection:
             rows = connection.execute(
-                "select day, state, reason, expected, bars, answers, absences"
-                " from session_coverage where symbol_id = %s and day between %s and %s",
+                f"select {COVERAGE_COLUMNS} from session_coverage"  # noqa: S608 - constants only
+                " where symbol_id = %s and day between %s and %s",
                 (symbol_id, first, last),
             ).fetchall()
-        return {row[0]: _session(*row) for row in rows}
+        return {row[0]: coverage_of(row) for row in rows}
+
+    def wanted_since(self, symbol_id: UUID) -> date | None:
+        """Return the first date of a symbol's widest window, None when nobody wants it."""
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                "select greatest(market_today() - w.window_days, first_fetched_day())"
+                " from wanted_symbols w join symbols s on s.ticker = w.symbol where s.id = %s",
+                (symbol_id,),
+            ).fetchone()
+        return row[0] if row else None
+
+    def suspects(self, symbol_id: UUID, starts: Sequence[datetime]) -> list[Suspect]:
+        """Return earlier bars at some instants that were too far from their neighbours."""
+        with self._database.transaction() as connection:
+            rows = connection.execute(
+                "select ts, bar::text, extract(epoch from clock_timestamp() - rejected_at)::float8"
+                " from rejected_bars"
+                " where symbol_id = %s and ts = any(%s) and rule = %s order by id desc",
+                (symbol_id, list(starts), FAR_FROM_NEIGHBOURS),
+            ).fetchall()
+        return [Suspect(*row) for row in rows]
 
     def known(self, symbol_id: UUID) -> Known:
         """Return the first and last stored 15-minute bar of a symbol's history."""
@@ -204,16 +247,17 @@ class Ledger:
             yield
 
 
-def _session(
-    day: date,
-    state: str,
-    reason: str | None,
-    expected: int,
-    bars: int,
-    answers: int,
-    absences: Any,  # noqa: ANN401 - jsonb
-) -> SessionCoverage:
-    slots = json.loads(absences) if isinstance(absences, str) else absences
+#: The columns of `session_coverage` that `coverage_of` reads, in its order.
+COVERAGE_COLUMNS = (
+    "day, state, reason, expected, bars, answers, absences, ask_again_at, doubted_at, witness,"
+    " marks"
+)
+
+
+def coverage_of(row: Sequence[Any]) -> SessionCoverage:
+    """Return a row of the ledger from its columns (`COVERAGE_COLUMNS`)."""
+    day, state, reason, expected, bars, answers, absences, again_at, doubted_at, *rest = row
+    witness, marks = rest
     return SessionCoverage(
         day,
         State(state),
@@ -221,7 +265,11 @@ def _session(
         expected,
         bars,
         answers,
-        {datetime.fromisoformat(at): Reason(why) for at, why in slots.items()},
+        {datetime.fromisoformat(at): Reason(why) for at, why in absences.items()},
+        again_at,
+        doubted_at,
+        None if witness is None else frozenset(map(datetime.fromisoformat, witness)),
+        {datetime.fromisoformat(at): rule for at, rule in marks.items()},
     )
 
 

@@ -30,6 +30,7 @@ class SymbolOverview:
         unsettled: sessions to be asked for again.
         provisional: sessions still trading, or not yet replaced by history.
         bars: stored 15-minute bars.
+        unconfirmed: quarter hours without a bar that are in doubt.
 
     """
 
@@ -40,6 +41,7 @@ class SymbolOverview:
     unsettled: int
     provisional: int
     bars: int
+    unconfirmed: int
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,9 @@ class SessionRow:
         expected: quarter hours.
         bars: stored 15-minute bars.
         absences: start of each quarter hour without a bar -> reason.
+        unconfirmed: quarter hours without a bar that are in doubt.
+        ask_again_at: when the provider is asked once more, on the market clock; None for never.
+        marks: start of each bar that was hard to believe until it came twice -> rule.
         provider: who answered, None when nobody has.
         checked_at: when, None when nobody has.
 
@@ -84,6 +89,9 @@ class SessionRow:
     expected: int
     bars: int
     absences: Mapping[str, str]
+    unconfirmed: int
+    ask_again_at: datetime | None
+    marks: Mapping[str, str]
     provider: str | None
     checked_at: datetime | None
 
@@ -93,10 +101,12 @@ def symbol_overviews(database: Database, symbol: str | None) -> list[SymbolOverv
     with database.transaction() as connection:
         rows = connection.execute(
             "select s.ticker, c.first, c.last, coalesce(t.final, 0), coalesce(t.unsettled, 0),"
-            " coalesce(t.provisional, 0), coalesce(t.bars, 0)"
+            " coalesce(t.provisional, 0), coalesce(t.bars, 0), coalesce(u.unconfirmed, 0)"
             " from symbols s left join session_totals t on t.symbol_id = s.id"
             " cross join lateral (select min(c.day) as first, max(c.day) as last"
             "   from session_coverage c where c.symbol_id = t.symbol_id) c"
+            " cross join lateral (select sum(u.unconfirmed)::bigint as unconfirmed"
+            "   from session_coverage u where u.symbol_id = t.symbol_id and u.unconfirmed > 0) u"
             " where %s::text is null or s.ticker = %s order by 1",
             (symbol, symbol),
         ).fetchall()
@@ -118,7 +128,8 @@ def session_rows(
         rows = connection.execute(
             "select m.day, coalesce(c.state, 'not_fetched'), c.reason,"
             " coalesce(c.expected, (extract(epoch from m.closes - m.opens) / 900)::int),"
-            " coalesce(c.bars, 0), coalesce(c.absences, '{}'), c.provider::text, c.checked_at"
+            " coalesce(c.bars, 0), coalesce(c.absences, '{}'), coalesce(c.unconfirmed, 0),"
+            " c.ask_again_at, coalesce(c.marks, '{}'), c.provider::text, c.checked_at"
             " from market_sessions m"
             " left join session_coverage c on c.day = m.day and c.symbol_id = %s"
             " where m.day between %s and %s order by m.day",

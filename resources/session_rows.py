@@ -13,6 +13,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from psycopg import Connection
 
     from resources.sessions_write import SessionsWrite
@@ -29,7 +31,7 @@ def write_coverage(connection: Connection[Any], write: SessionsWrite) -> None:
             "symbol": write.symbol_id,
             "provider": write.provider,
             "request": write.request_id,
-            "rows": json.dumps([_coverage_row(row) for row in write.coverage]),
+            "rows": coverage_json(write.coverage),
             "stored": json.dumps({str(name): bars.height for name, bars in write.bars.items()}),
         },
     )
@@ -60,6 +62,11 @@ def write_rejects(connection: Connection[Any], write: SessionsWrite) -> None:
     )
 
 
+def coverage_json(rows: Iterable[SessionCoverage]) -> str:
+    """Return rows of the ledger as the JSON that its statements read."""
+    return json.dumps([_coverage_row(row) for row in rows])
+
+
 def _coverage_row(row: SessionCoverage) -> dict[str, Any]:
     return {
         "day": row.day.isoformat(),
@@ -69,7 +76,11 @@ def _coverage_row(row: SessionCoverage) -> dict[str, Any]:
         "bars": row.bars,
         "answers": row.answers,
         "absences": {at.isoformat(): why for at, why in row.absences.items()},
-        "again_s": row.again_in and row.again_in.total_seconds(),
+        "unconfirmed": row.unconfirmed,
+        "again_at": row.again_at and row.again_at.isoformat(),
+        "doubted_at": row.doubted_at and row.doubted_at.isoformat(),
+        "witness": None if row.witness is None else [at.isoformat() for at in row.witness],
+        "marks": {at.isoformat(): rule for at, rule in row.marks.items()},
     }
 
 
@@ -77,22 +88,23 @@ _COVERAGE = """
 with given as materialized (
   select * from jsonb_to_recordset(%(rows)s::jsonb) r
     (day date, state text, reason text, expected int, bars int, answers int, absences jsonb,
-      again_s float8)
+      unconfirmed int, again_at timestamptz, doubted_at timestamptz, witness jsonb, marks jsonb)
 ), ledger as (
   insert into session_coverage
     (symbol_id, day, state, reason, expected, bars, answers, absences, provider, request_id,
-     settled_at, ask_again_at)
+     settled_at, unconfirmed, ask_again_at, doubted_at, witness, marks)
   select %(symbol)s, day, state, reason, expected, bars, answers, absences,
     %(provider)s::data_provider, %(request)s::text,
     case when state = 'final' then clock_timestamp() end,
-    clock_timestamp() + make_interval(secs => again_s)
+    unconfirmed, again_at, doubted_at, nullif(witness, 'null'), marks
   from given
   on conflict (symbol_id, day) do update set
     state = excluded.state, reason = excluded.reason, expected = excluded.expected,
     bars = excluded.bars, answers = excluded.answers, absences = excluded.absences,
     provider = excluded.provider, request_id = excluded.request_id,
-    settled_at = excluded.settled_at, ask_again_at = excluded.ask_again_at,
-    checked_at = clock_timestamp()
+    settled_at = excluded.settled_at, unconfirmed = excluded.unconfirmed,
+    ask_again_at = excluded.ask_again_at, doubted_at = excluded.doubted_at,
+    witness = excluded.witness, marks = excluded.marks, checked_at = clock_timestamp()
 )
 insert into coverage_status as c
   (symbol, timeframe, from_ts, to_ts, last_success_at, last_rows_written, last_provider)

@@ -28,6 +28,8 @@ class Gap:
         bars: stored 15-minute bars.
         expected: its quarter hours.
         absences: start of each quarter hour without a bar -> reason.
+        unconfirmed: quarter hours without a bar that are in doubt.
+        ask_again_at: when the provider is asked once more, on the market clock; None for never.
 
     """
 
@@ -39,6 +41,8 @@ class Gap:
     bars: int
     expected: int
     absences: Mapping[str, str]
+    unconfirmed: int
+    ask_again_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ class ChartSplit:
 def session_gaps(connection: Connection, symbol: str, first: date, last: date) -> Sequence[Gap]:
     """Return the sessions from `first` to `last` that are not simply full, oldest first."""
     rows = connection.execute(
-        "select day, opens, closes, state, reason, bars, expected, absences"
+        "select day, opens, closes, state, reason, bars, expected, absences, unconfirmed,"
+        " ask_again_at"
         " from get_session_gaps(%s, %s, %s)",
         (symbol, first, last),
     ).fetchall()

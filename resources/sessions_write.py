@@ -34,6 +34,7 @@ class SessionsWrite:
         coverage: the ledger's rows.
         rejects: rejected bars (`market.validation.REJECT_SCHEMA`).
         request_id: the provider's id of the reply.
+        kept_live: quarter hours whose live bars stay, since no absence there is confirmed.
 
     """
 
@@ -46,6 +47,7 @@ class SessionsWrite:
     coverage: Sequence[SessionCoverage]
     rejects: pl.DataFrame
     request_id: str | None
+    kept_live: Sequence[datetime] = ()
 
 
 @dataclass(frozen=True)

@@ -131,10 +131,10 @@ class WorkQueue:
         # It works on many symbols at once, and so do those who track several.
         return in_turn(self._database, batch)
 
-    def reopen_late(self) -> int:
-        """Open sessions with which a provider may have been late; return how many."""
+    def plan_doubted(self) -> int:
+        """Have sessions planned that are due to be asked for again; return of how many symbols."""
         with self._database.transaction() as connection:
-            row = connection.execute("select reopen_late_sessions()").fetchone()
+            row = connection.execute("select plan_doubted_sessions()").fetchone()
         return row[0] if row else 0
 
     def claim(self, *, least_priority: int) -> Claim | None:

@@ -110,8 +110,8 @@ def _reap_when_due(context: dg.SensorEvaluationContext, storage: Storage) -> str
     # A machine's clock may have been set back.
     if context.cursor and 0 <= now - float(context.cursor) < _REAP_EVERY_S:
         return context.cursor
-    if late := storage.work.reopen_late():
-        context.log.info(f"{late} sessions without a bar are asked for once more")
+    if doubted := storage.work.plan_doubted():
+        context.log.info(f"{doubted} symbols are asked once more about sessions in doubt")
     released = reap(context.instance, storage.work) + storage.work.reset_stale()
     if released:
         context.log.warning(f"{released} slices of lost runs wait in the queue again")

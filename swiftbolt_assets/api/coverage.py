@@ -95,7 +95,9 @@ def coverage(
             "today": today,
             "window": {"first_day": first, "last_day": today},
             "sessions": [
-                asdict(gap) | {"opens": iso(gap.opens), "closes": iso(gap.closes)} for gap in gaps
+                asdict(gap)
+                | {name: iso(getattr(gap, name)) for name in ("opens", "closes", "ask_again_at")}
+                for gap in gaps
             ],
             "work": work,
             "splits": splits,

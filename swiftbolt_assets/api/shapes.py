@@ -61,7 +61,11 @@ class Ensured(BaseModel):
 
 
 class SessionGap(BaseModel):
-    """A session that is not simply full; absences: start of a quarter hour -> reason."""
+    """A session that is not simply full; absences: start of a quarter hour -> reason.
+
+    `unconfirmed` counts the quarter hours without a bar that are in doubt; `ask_again_at` is when
+    the provider is asked once more.
+    """
 
     day: date
     opens: datetime
@@ -71,6 +75,8 @@ class SessionGap(BaseModel):
     bars: int
     expected: int
     absences: dict[str, str]
+    unconfirmed: int
+    ask_again_at: datetime | None
 
 
 class Window(BaseModel):

@@ -165,7 +165,7 @@ def _complete(
 ) -> dg.AssetCheckResult:
     open_days: list[str] = []
     lost_days: list[str] = []
-    bars = absent = 0
+    bars = absent = doubted = 0
     for symbol_id, days in asked.items():
         if not days:
             continue
@@ -177,7 +177,8 @@ def _complete(
                 open_days.append(str(day))
             if row is not None:
                 bars += row.bars
-                absent += row.expected - row.bars
+                absent += row.expected - row.bars - row.unconfirmed
+                doubted += row.unconfirmed
                 if stored.get((Timeframe.M15, day), 0) < row.bars:
                     lost_days.append(str(day))
     return dg.AssetCheckResult(
@@ -188,6 +189,7 @@ def _complete(
             "sessions": sum(len(days) for days in asked.values()),
             "bars": bars,
             "quarter_hours_without_bar": absent,
+            "quarter_hours_unconfirmed": doubted,
             "open_sessions": ", ".join(open_days[:_SHOWN]) or "none",
             "sessions_with_lost_bars": ", ".join(lost_days[:_SHOWN]) or "none",
         },

@@ -19,8 +19,10 @@ import polars as pl
 
 from resources.ledger import Known
 from resources.sessions_write import SessionsWrite, Written
+from resources.splits import SplitBook
+from resources.witnesses import Witnesses
 from swiftbolt_assets.assets.course import Course
-from swiftbolt_assets.clock import midnight
+from swiftbolt_assets.clock import midnight, new_york_date
 from swiftbolt_assets.errors import (
     BeyondPlanError,
     MalformedReplyError,
@@ -33,34 +35,55 @@ from swiftbolt_assets.market.by_session import (
     of_sessions,
     starts_by_day,
 )
-from swiftbolt_assets.market.coverage import Evidence, SessionCoverage, State, beyond_plan, judge
-from swiftbolt_assets.market.finalization import REACH, late_day, sessions_to_revise
-from swiftbolt_assets.market.halts import paces
+from swiftbolt_assets.market.coverage import (
+    Evidence,
+    Reason,
+    SessionCoverage,
+    beyond_plan,
+    judge,
+    kept_slots,
+)
+from swiftbolt_assets.market.doubt import NEIGHBOURS_REACH, doubted_slots, pattern
+from swiftbolt_assets.market.finalization import (
+    REACH,
+    RIDERS_REACH,
+    late_day,
+    sessions_to_revise,
+    sessions_to_ride_along,
+)
+from swiftbolt_assets.market.outliers import FAR_FROM_NEIGHBOURS, agrees, far
 from swiftbolt_assets.market.plan import plan_edge
 from swiftbolt_assets.market.resample import resample
 from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.sketch import sketches
 from swiftbolt_assets.market.timeframes import Timeframe
+from swiftbolt_assets.market.trust import distrust
 from swiftbolt_assets.market.validation import (
     REJECT_SCHEMA,
+    Verdict,
     belong_elsewhere,
+    mostly_rejected,
     spoilt_slots,
     validate,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from uuid import UUID
 
     from resources.bars import BarStore
     from resources.contract import Answer, BarProvider
     from resources.ledger import Ledger
     from swiftbolt_assets.assets.course import Question
+    from swiftbolt_assets.market.doubt import Pattern
     from swiftbolt_assets.market.sessions import Session
-    from swiftbolt_assets.market.validation import Verdict
 
 #: The provider's calendar may be a few days off ours.
 _EDGE_MARGIN = timedelta(days=7)
+#: Two answers of one second are one.
+ANOTHER_SECOND_S = 2.0
+#: Whose bars stand where history has none yet.
+LIVE = "tradier"
 
 
 @dataclass(frozen=True)
@@ -112,16 +135,20 @@ class Filler:
         self._provider = provider
         self._store = store
         self._ledger = ledger
+        self._witnesses = Witnesses(ledger.database)
 
     def fill(
-        self, target: Target, sessions: Sequence[Session], *, today: date, force: bool = False
+        self, target: Target, sessions: Sequence[Session], *, now: datetime, force: bool = False
     ) -> Iterator[Filled]:
         """Ask for the unsettled of `sessions` until all are settled, yielding each stored answer.
+
+        Settled sessions that are due again are asked for, too, and so are others in doubt that a
+        request has room for.
 
         Args:
             target: whose sessions.
             sessions: past sessions, ascending.
-            today: the current New York date; history ends before it.
+            now: an instant of the market clock; history ends before its New York date.
             force: ask again for settled ones, too.
 
         Raises:
@@ -131,11 +158,21 @@ class Filler:
         """
         if not sessions:
             return
-        since = min(sessions[0].day, today - REACH)
-        ledger = self._ledger.coverage(target.symbol_id, since, sessions[-1].day)
-        wanted = [s for s in sessions if force or not _settled(ledger.get(s.day))]
-        revised = sessions_to_revise(wanted, ledger, xnys(), today=today)
-        course = Course((*revised, *wanted), today=today)
+        today = new_york_date(now)
+        since = min(sessions[0].day, today - REACH, sessions[-1].day - RIDERS_REACH)
+        fill = _Fill(
+            target=target,
+            now=now,
+            force=force,
+            ledger=self._ledger.coverage(target.symbol_id, since, today),
+            wanted_since=min(
+                sessions[0].day, self._ledger.wanted_since(target.symbol_id) or sessions[0].day
+            ),
+        )
+        wanted = [s for s in sessions if force or not fill.is_settled(s)]
+        revised = sessions_to_revise(wanted, fill.ledger, xnys(), today=today)
+        riders = sessions_to_ride_along(wanted, fill.ledger, xnys(), now=now)
+        course = Course((*riders, *revised, *wanted), today=today)
         while not course.is_finished:
             empty = self._empty_days(target, today) if course.repeats else frozenset()
             question = course.next_question(empty)
@@ -145,10 +182,11 @@ class Filler:
                     target.symbol, question.first, question.last, priority=target.priority
                 )
                 self._refuse_contradiction(target, question, answer)
+                verdict = _believed(answer)
             except BeyondPlanError:
                 if question.last > plan_edge(today) + _EDGE_MARGIN:
                     raise
-                yield self._store_plan_cut(target, question, ledger, started)
+                yield self._store_plan_cut(fill, question, started)
             except NotYetAvailableError as error:
                 course.postpone_newest(question, error)
             except _ContradictionError as error:
@@ -156,11 +194,9 @@ class Filler:
             except RetryableError as error:
                 course.failed(question, error)
             else:
-                filled = self._store_answer(
-                    target, question, ledger, answer, today=today, started=started, force=force
-                )
+                filled = self._store_answer(fill, question, answer, verdict, started)
                 reached = {row.day for row in filled.coverage}
-                course.ask_again(s for s in question.asked if not _settled(ledger.get(s.day)))
+                course.ask_again(s for s in question.asked if not fill.is_settled(s))
                 yield filled
                 course.answered(question, answer, reached)
         course.finish()
@@ -182,85 +218,65 @@ class Filler:
             )
 
     def _store_answer(
-        self,
-        target: Target,
-        question: Question,
-        ledger: dict[date, SessionCoverage],
-        answer: Answer,
-        *,
-        today: date,
-        started: float,
-        force: bool,
+        self, fill: _Fill, question: Question, answer: Answer, verdict: Verdict, started: float
     ) -> Filled:
-        verdict = validate(
-            answer.bars, midnight(answer.first), midnight(answer.last + timedelta(days=1))
-        )
-        reached = _reached(question, answer, verdict.good)
+        """Judge and store what an answer says of the symbol's window, asked for or not."""
+        target = fill.target
+        reached = _reached(fill, question, answer, verdict.good)
+        verdict, confirmed = self._without_suspects(target, reached, verdict)
         fresh = of_sessions(verdict.good, reached)
-        m15 = newest_wins(fresh, self._stored_before(target, reached, ledger))
+        stored = self._stored_before(fill, reached)
+        reached = [s for s in reached if s in question.asked or fill.changes(s, fresh, stored)]
+        fresh = of_sessions(fresh, reached)
+        m15 = newest_wins(fresh, None if stored is None else of_sessions(stored, reached))
         starts = starts_by_day(m15, reached)
-        evidence = self._evidence(target, verdict, today, some_empty=not all(starts.values()))
-        if any(len(starts[session.day]) < session.slots for session in reached):
-            spanned = xnys().between(answer.first, answer.last)
-            evidence = replace(evidence, paces=paces(verdict.good, spanned))
+        evidence = self._evidence(fill, verdict, reached, starts)
+        evidence = replace(evidence, confirmed=confirmed)
         coverage = tuple(
-            judge(session, starts[session.day], evidence, ledger.get(session.day))
+            judge(session, starts[session.day], evidence, fill.ledger.get(session.day))
             for session in reversed(reached)
         )
-        if not force:
-            # What was settled and is only looked at again stays settled.
-            coverage = tuple(
-                replace(row, state=State.FINAL) if _settled(ledger.get(row.day)) else row
-                for row in coverage
-            )
-        ledger |= {row.day: row for row in coverage}
+        fill.ledger |= {row.day: row for row in coverage}
+        kept = kept_slots(coverage, reached)
+        whole = newest_wins(m15, self._live(target, reached, kept))
         bars = {Timeframe.M15: fresh} | {
-            timeframe: resample(m15, reached, timeframe) for timeframe in target.derived
+            timeframe: resample(whole, reached, timeframe) for timeframe in target.derived
         }
         written = self._store.write(
             SessionsWrite(
                 symbol_id=target.symbol_id,
                 provider=answer.provider,
-                opens=question.asked[0].opens,
-                closes=question.asked[-1].closes,
+                opens=min((question.asked[0].opens, *(s.opens for s in reached[:1]))),
+                closes=max((question.asked[-1].closes, *(s.closes for s in reached[-1:]))),
                 bars=bars,
                 forming=None,
                 coverage=coverage,
                 rejects=verdict.rejects,
                 request_id=answer.request_ids[0] if answer.request_ids else None,
+                kept_live=kept,
             )
         )
+        shown = {**bars, Timeframe.M15: m15}
         return Filled(
             coverage=coverage,
-            bars={
-                name: counts_by_day(frame, reached)
-                for name, frame in {**bars, Timeframe.M15: m15}.items()
-            },
+            bars={name: counts_by_day(frame, reached) for name, frame in shown.items()},
             written=written,
             rejected=verdict.rejects.height,
             requests=answer.requests,
             seconds=time.monotonic() - started,
-            sketches={
-                name: sketches(frame, reached)
-                for name, frame in {**bars, Timeframe.M15: m15}.items()
-            },
+            sketches={name: sketches(frame, reached) for name, frame in shown.items()},
         )
 
-    def _store_plan_cut(
-        self,
-        target: Target,
-        question: Question,
-        ledger: dict[date, SessionCoverage],
-        started: float,
-    ) -> Filled:
+    def _store_plan_cut(self, fill: _Fill, question: Question, started: float) -> Filled:
         """Settle sessions that lie wholly before what the plan serves."""
         coverage = tuple(
-            beyond_plan(session, ledger.get(session.day)) for session in reversed(question.asked)
+            beyond_plan(session, fill.ledger.get(session.day))
+            for session in reversed(question.asked)
         )
-        ledger |= {row.day: row for row in coverage}
+        fill.ledger |= {row.day: row for row in coverage}
         written = self._store.write(
             SessionsWrite(
-                symbol_id=target.symbol_id,
+                symbol_id=fill.target.symbol_id,
                 provider=self._provider.name,
                 opens=question.asked[0].opens,
                 closes=question.asked[-1].closes,
@@ -273,53 +289,175 @@ class Filler:
         )
         return Filled(coverage, {}, written, 0, 1, time.monotonic() - started)
 
-    def _stored_before(
-        self, target: Target, asked: Sequence[Session], ledger: dict[date, SessionCoverage]
-    ) -> pl.DataFrame | None:
-        """Return the bars that earlier answers left in sessions that are asked for again."""
-        days = [s for s in asked if s.day in ledger and ledger[s.day].bars]
+    def _stored_before(self, fill: _Fill, reached: Sequence[Session]) -> pl.DataFrame | None:
+        """Return the bars that earlier answers left in sessions that an answer speaks of."""
+        days = [s for s in reached if s.day in fill.ledger and fill.ledger[s.day].bars]
         if not days:
             return None
-        stored = self._store.read(
-            target.symbol_id,
-            Timeframe.M15,
-            days[0].opens,
-            days[-1].closes,
-            provider=self._provider.name,
+        return of_sessions(self._of(fill.target, days, self._provider.name), days)
+
+    def _of(self, target: Target, days: Sequence[Session], provider: str) -> pl.DataFrame:
+        return self._store.read(
+            target.symbol_id, Timeframe.M15, days[0].opens, days[-1].closes, provider=provider
         )
-        return of_sessions(stored, days)
+
+    def _live(
+        self, target: Target, reached: Sequence[Session], kept: Collection[datetime]
+    ) -> pl.DataFrame | None:
+        """Return the live provider's bars that stay because nobody has confirmed an absence."""
+        if not kept:
+            return None
+        days = [s for s in reached if any(s.opens <= at < s.closes for at in kept)]
+        live = self._of(target, days, LIVE)
+        return live.filter(pl.col("ts").is_in(list(kept)))
+
+    def _without_suspects(
+        self, target: Target, reached: Sequence[Session], verdict: Verdict
+    ) -> tuple[Verdict, dict[datetime, str]]:
+        """Take out bars that are far from their neighbours, but for those that came before."""
+        suspects = far(verdict.good, reached)
+        if not suspects.is_empty():
+            # Only now: a split explains it, and nearly no reply has one.
+            suspects = far(
+                verdict.good, reached, SplitBook(self._ledger.database).of(target.symbol_id)
+            )
+        if suspects.is_empty():
+            return verdict, {}
+        earlier = self._ledger.suspects(target.symbol_id, suspects["ts"].to_list())
+        came_before = {
+            row["ts"]
+            for row in suspects.iter_rows(named=True)
+            for one in earlier
+            if one.ts == row["ts"] and one.age_s >= ANOTHER_SECOND_S and agrees(one.bar, row["bar"])
+        }
+        left = suspects.filter(~pl.col("ts").is_in(list(came_before)))
+        good = verdict.good.filter(~pl.col("ts").is_in(left["ts"].to_list()))
+        confirmed = dict.fromkeys(came_before, FAR_FROM_NEIGHBOURS)
+        return Verdict(good, pl.concat([verdict.rejects, left])), confirmed
 
     def _evidence(
-        self, target: Target, verdict: Verdict, today: date, *, some_empty: bool
+        self,
+        fill: _Fill,
+        verdict: Verdict,
+        reached: Sequence[Session],
+        starts: Mapping[date, Collection[datetime]],
     ) -> Evidence:
+        missing = {
+            s: {slot for slot in s.slot_starts() if slot not in starts[s.day]}
+            for s in reached
+            if len(starts[s.day]) < s.slots
+        }
         # Only a session without any bar is judged by what is known of others.
-        known = self._ledger.known(target.symbol_id) if some_empty else Known(None, None)
+        some_empty = not all(starts.values())
+        known = self._ledger.known(fill.target.symbol_id) if some_empty else Known(None, None)
         ends: list[datetime] = (
             [] if verdict.good.is_empty() else [verdict.good["ts"][0], verdict.good["ts"][-1]]
         )
-        starts = [at for at in (known.earliest, known.latest, *ends) if at]
-        latest = max(starts, default=None)
-        return Evidence(
+        at = [at for at in (known.earliest, known.latest, *ends) if at]
+        latest = max(at, default=None)
+        suspects = verdict.rejects.filter(pl.col("rule") == FAR_FROM_NEIGHBOURS)
+        evidence = Evidence(
+            now=fill.now,
             last_bar=ends[-1] if ends else None,
-            earliest_known=min(starts, default=None),
+            earliest_known=min(at, default=None),
             latest_known=latest,
             rejected=spoilt_slots(verdict.rejects),
             doubtful=belong_elsewhere(verdict.rejects),
-            late=late_day(xnys(), latest, today=today),
+            late=late_day(xnys(), latest, today=new_york_date(fill.now)),
+            suspects=frozenset(suspects["ts"].to_list()),
         )
+        if not missing:
+            return evidence
+        around = self._around(fill, reached, starts)
+        live = self._witnesses.live(fill.target.symbol_id, list(missing))
+        doubted = doubted_slots(missing, around, evidence.earliest_known)
+        for session, slots in missing.items():
+            # Whatever is usual: somebody else has seen it traded.
+            if seen := slots & live:
+                doubted[session] = [*{*doubted.get(session, ()), *seen}]
+        asked = {day: row.witness for day, row in fill.ledger.items()}
+        return replace(
+            evidence,
+            unlikely=frozenset(slot for slots in doubted.values() for slot in slots),
+            elsewhere=self._witnesses.elsewhere(fill.target.symbol_id, doubted, asked, live),
+        )
+
+    def _around(
+        self, fill: _Fill, reached: Sequence[Session], starts: Mapping[date, Collection[datetime]]
+    ) -> dict[Session, Pattern]:
+        """Return which quarter hours are silent in the sessions asked for so far, ascending."""
+        first, last = reached[0].day - NEIGHBOURS_REACH, reached[-1].day + NEIGHBOURS_REACH
+        rows = self._ledger.coverage(fill.target.symbol_id, first, last) | fill.ledger
+        patterns = {}
+        for session in xnys().between(max(first, xnys().first), min(last, xnys().last)):
+            row = rows.get(session.day)
+            if session.day in starts:
+                absent = {s for s in session.slot_starts() if s not in starts[session.day]}
+            elif row is None or not row.answers or row.reason is Reason.PLAN_CUT:
+                continue
+            else:
+                absent = set(row.absences if row.bars else session.slot_starts())
+            patterns[session] = pattern(session, absent)
+        return patterns
+
+
+@dataclass
+class _Fill:
+    """What one fill works with; the ledger's rows follow each answer."""
+
+    target: Target
+    now: datetime
+    force: bool
+    ledger: dict[date, SessionCoverage]
+    wanted_since: date
+
+    def is_settled(self, session: Session) -> bool:
+        row = self.ledger.get(session.day)
+        return row is not None and row.is_settled(self.now)
+
+    def changes(self, session: Session, fresh: pl.DataFrame, stored: pl.DataFrame | None) -> bool:
+        """Return whether an answer says something new of a session that it was not asked for."""
+        if not self.is_settled(session):
+            return True
+        delivered = of_sessions(fresh, [session])
+        if stored is None or delivered.is_empty():
+            return not delivered.is_empty()
+        known = of_sessions(stored, [session])
+        new = delivered.join(known, on=delivered.columns, how="anti", nulls_equal=True)
+        return not new.is_empty()
 
 
 class _ContradictionError(MalformedReplyError):
     """An answer without any bar where some are known."""
 
 
-def _settled(row: SessionCoverage | None) -> bool:
-    return row is not None and row.state is State.FINAL
+def _believed(answer: Answer) -> Verdict:
+    """Return an answer's bars, good and bad.
+
+    Raises:
+        MalformedReplyError: the answer as a whole cannot be trusted.
+
+    """
+    spanned = xnys().between(answer.first, answer.last)
+    if why := distrust(answer.bars, spanned):
+        raise MalformedReplyError(f"{answer.provider}: {why}")
+    verdict = validate(
+        answer.bars, midnight(answer.first), midnight(answer.last + timedelta(days=1))
+    )
+    if why := mostly_rejected(answer.bars.height, verdict.rejects):
+        raise MalformedReplyError(f"{answer.provider}: {why}")
+    return verdict
 
 
-def _reached(question: Question, answer: Answer, good: pl.DataFrame) -> list[Session]:
-    """Return the sessions that an answer speaks of: one that broke off ends at its last bar."""
+def _reached(fill: _Fill, question: Question, answer: Answer, good: pl.DataFrame) -> list[Session]:
+    """Return the sessions of the symbol's window that an answer speaks of, ascending.
+
+    One that broke off ends at its last bar.
+    """
+    spanned = xnys().between(question.first, question.last)
+    asked = set(question.asked)
+    speaks_of = [s for s in spanned if s in asked or s.day >= fill.wanted_since]
     if answer.broken_off is None:
-        return list(question.asked)
+        return speaks_of
     last = None if good.is_empty() else good["ts"][-1]
-    return [s for s in question.asked if last is not None and s.closes <= last]
+    return [s for s in speaks_of if last is not None and s.closes <= last]

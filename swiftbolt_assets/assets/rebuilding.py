@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from resources.sessions_write import SessionsWrite, Written
+from swiftbolt_assets.market.by_session import counts_by_day, of_sessions
 from swiftbolt_assets.market.resample import resample
 from swiftbolt_assets.market.timeframes import Timeframe
 from swiftbolt_assets.market.validation import REJECT_SCHEMA
@@ -29,7 +30,11 @@ def rebuild(target: Target, sessions: Sequence[Session], store: BarStore) -> Wri
     if not sessions or not target.derived:
         return Written(0, 0, 0)
     opens, closes = sessions[0].opens, sessions[-1].closes
-    m15 = store.read(target.symbol_id, Timeframe.M15, opens, closes, provider=HISTORY)
+    history = store.read(target.symbol_id, Timeframe.M15, opens, closes, provider=HISTORY)
+    counts = counts_by_day(of_sessions(history, sessions), sessions)
+    # Live bars stand there where history lacks some: they belong to the hours above.
+    whole = store.read(target.symbol_id, Timeframe.M15, opens, closes)
+    m15 = of_sessions(whole, [session for session in sessions if counts[session.day]])
     return store.write(
         SessionsWrite(
             symbol_id=target.symbol_id,

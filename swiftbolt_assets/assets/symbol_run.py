@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from resources.live import LiveBook
+from resources.witnesses import Witnesses
+from swiftbolt_assets.assets.doubts import Doubts
 from swiftbolt_assets.assets.filling import Filler
 from swiftbolt_assets.assets.partitions import BarKey
 from swiftbolt_assets.assets.rebuilding import rebuild
@@ -94,7 +96,8 @@ class SymbolRun:
             return
         ledger = self.storage.ledger
         known = ledger.coverage(self.target.symbol_id, past[0].day, past[-1].day)
-        settled = [s for s in past if s.day in known and known[s.day].state is State.FINAL]
+        now = self.storage.clock.now()
+        settled = [s for s in past if s.day in known and known[s.day].is_settled(now)]
         if not self.force:
             self._report(settled, self._stored(settled), known)
             past = [session for session in past if session not in settled]
@@ -106,9 +109,7 @@ class SymbolRun:
         )
         by_day = {session.day: session for session in past}
         cost = Cost()
-        for filled in filler.fill(
-            self.target, past, today=self.storage.clock.today(), force=self.force
-        ):
+        for filled in filler.fill(self.target, past, now=now, force=self.force):
             self._log(filled)
             cost = cost.plus(filled)
             # What must be asked again is not done, and is reported once it is.
@@ -122,6 +123,14 @@ class SymbolRun:
                 sessions = [by_day[day] for day in coverage]
                 self._report(sessions, _rows(filled), coverage, cost, filled)
                 cost = Cost()
+        doubts = Doubts(
+            Witnesses(self.storage.database),
+            self.tradier.open_spare(self.storage),
+            now,
+            self.context.log.info,
+        )
+        if confirmed := doubts.settle(self.target):
+            self.context.log.info(f"{self.target.symbol}: others confirm {confirmed} quarter hours")
 
     def _refresh(self, session: Session) -> None:
         provider = self.tradier.open(self.storage, probe=self.probe)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from resources.overview import SessionRow
 
 _LINES = 20
+UNCONFIRMED = "unconfirmed"
 
 
 def run_coverage(symbol: str, timeframe: str, *, as_json: bool) -> None:
@@ -54,6 +55,7 @@ def run_coverage(symbol: str, timeframe: str, *, as_json: bool) -> None:
         replaced = replaced_days(database, symbol_id)
         simulated = installation.settings.simulated
     past = [row for row in rows if row.day < today]
+    absent = _absent(past)
     report: dict[str, Any] = {
         "symbol": ticker,
         "timeframe": str(wanted),
@@ -63,7 +65,9 @@ def run_coverage(symbol: str, timeframe: str, *, as_json: bool) -> None:
         "sessions": len(past),
         "final_sessions": sum(row.state == "final" for row in past),
         "complete": all(row.state == "final" for row in past),
-        "absent": dict(_absent(past)),
+        "absent": {why: n for why, n in absent.items() if why != UNCONFIRMED},
+        "unconfirmed": absent[UNCONFIRMED],
+        "marked": {at: rule for row in past for at, rule in row.marks.items()},
         "rejected": rejected,
         "simulated": simulated,
         "replaced": [asdict(row) | {"day": row.day.isoformat()} for row in replaced],
@@ -95,6 +99,8 @@ def _session(row: SessionRow) -> dict[str, Any]:
         "expected": row.expected,
         "reason": row.reason or ", ".join(sorted(reasons)) or "not_fetched",
         "absent": sorted(row.absences),
+        "unconfirmed": row.unconfirmed,
+        "ask_again_at": row.ask_again_at and row.ask_again_at.isoformat(timespec="seconds"),
     }
 
 
@@ -106,6 +112,12 @@ def _print(report: dict[str, Any], timeframe: Timeframe) -> None:
     click.echo(f"  sessions  {report['final_sessions']:,} of {report['sessions']:,} final")
     absent = ", ".join(f"{count:,} {why}" for why, count in report["absent"].items())
     click.echo(f"  absent    {absent or 'nothing'} (quarter hours)")
+    if report["unconfirmed"]:
+        click.echo(
+            f"  in doubt  {report['unconfirmed']:,} unconfirmed, asked for again (quarter hours)"
+        )
+    for at, rule in list(report["marked"].items())[-_LINES:]:
+        click.echo(f"  marked    {at} came twice ({rule})")
     rejected = ", ".join(f"{count:,} {rule}" for rule, count in report["rejected"].items())
     click.echo(f"  rejected  {rejected or 'nothing'} (bars delivered and not believed)")
     for row in report["replaced"][-_LINES:]:
@@ -117,6 +129,7 @@ def _print(report: dict[str, Any], timeframe: Timeframe) -> None:
     incomplete = report["incomplete_sessions"]
     for row in incomplete[-_LINES:]:
         counts = f"{row['bars']:>2} of {row['expected']}"
-        click.echo(f"  {row['date']}  {counts}  {row['state']}  {row['reason']}")
+        again = f", asked again {row['ask_again_at']}" if row["ask_again_at"] else ""
+        click.echo(f"  {row['date']}  {counts}  {row['state']}  {row['reason']}{again}")
     if len(incomplete) > _LINES:
         click.echo(f"  … and {len(incomplete) - _LINES} older ones; --json lists all")

@@ -122,22 +122,27 @@ def _issue(installation: Installation, stored: _Stored, first: date) -> Certific
         SwiftBoltError: something is not settled or cannot be accounted for.
 
     """
-    from swiftbolt_assets.market.proof import Certificate, absent, content_hash
+    from swiftbolt_assets.market.coverage import Reason
+    from swiftbolt_assets.market.proof import Certificate, absent, content_hash, shares
     from swiftbolt_assets.market.timeframes import Timeframe
 
     today = installation.settings.clock.today()
     days = [day for day in stored.stock.days if first <= day.day < today]
     _refuse_unsettled(stored, days)
     _refuse_problems(installation, stored, days)
+    absences, slots = absent(days), sum(len(day.slots) for day in days)
+    _refuse_nothing(stored.symbol, absences, slots)
     ledger = [stored.snapshot.ledger[day.day] for day in days]
     return Certificate(
         symbol=stored.symbol,
         first=days[0].day,
         last=days[-1].day,
         sessions=len(days),
-        quarter_hours=sum(len(day.slots) for day in days),
+        quarter_hours=slots,
         bars={timeframe: sum(day.bars[timeframe] for day in days) for timeframe in Timeframe},
-        absent=absent(days),
+        absent={why: count for why, count in absences.items() if why != Reason.UNCONFIRMED},
+        unconfirmed=absences.get(Reason.UNCONFIRMED, 0),
+        shares=shares(absences, slots),
         rejected=dict(stored.snapshot.rejected),
         providers=sorted({row.provider for row in ledger if row.provider}),
         requests=sorted({row.request_id for row in ledger if row.request_id}),
@@ -180,6 +185,23 @@ def _refuse_problems(
         raise SwiftBoltError(
             f"{stored.symbol} {problems[0]}{_more(len(problems) - 1)}; "
             f"run swiftbolt backfill {stored.symbol} --force over the day"
+        )
+
+
+def _refuse_nothing(symbol: str, absences: dict[str, int], slots: int) -> None:
+    """Refuse what is settled and yet not good: no bar at all, or mostly bars not believed."""
+    from swiftbolt_assets.market.coverage import Reason
+
+    bars, rejected = slots - sum(absences.values()), absences.get(Reason.REJECTED, 0)
+    if rejected > bars:
+        raise SwiftBoltError(
+            f"{symbol}: more quarter hours were rejected ({rejected:,}) than stored ({bars:,}); "
+            f"see swiftbolt coverage {symbol}"
+        )
+    if not bars:
+        raise SwiftBoltError(
+            f"{symbol}: no provider has a bar of it, so there is nothing to prove; "
+            f"{_counts(absences)} (quarter hours)"
         )
 
 
@@ -249,7 +271,8 @@ def _tell(certificate: Certificate, found: Changes | None, result: str, *, as_js
     click.echo(f"  sessions   {certificate.sessions:,}, all settled")
     click.echo(f"  bars       {bars}")
     click.echo(f"  absent     {_counts(certificate.absent)} (quarter hours)")
-    click.echo(f"  missing    0 of {certificate.quarter_hours:,} quarter hours")
+    click.echo(f"  in doubt   {_in_doubt(certificate)}")
+    click.echo(f"  proven     {_proven(certificate)}")
     click.echo(f"  rejected   {_counts(certificate.rejected)} (bars delivered and not believed)")
     click.echo(f"  provider   {', '.join(certificate.providers) or 'none'}")
     click.echo(f"  requests   {_named(certificate.requests)}")
@@ -258,6 +281,20 @@ def _tell(certificate: Certificate, found: Changes | None, result: str, *, as_js
     if found and found.revised:
         days = ", ".join(map(str, found.revised[:_LINES]))
         click.echo(f"  revised    {days}: the provider has answered anew since the last one")
+
+
+def _in_doubt(certificate: Certificate) -> str:
+    if not certificate.unconfirmed:
+        return "nothing"
+    return f"{certificate.unconfirmed:,} unconfirmed, asked for again (quarter hours)"
+
+
+def _proven(certificate: Certificate) -> str:
+    """Return which part of all quarter hours is what; of an older certificate only the whole."""
+    proven = certificate.quarter_hours - certificate.unconfirmed
+    parts = ", ".join(f"{share:.2%} {name}" for name, share in certificate.shares.items())
+    whole = f"{proven:,} of {certificate.quarter_hours:,} quarter hours"
+    return f"{whole}: {parts}" if parts else whole
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -270,4 +270,5 @@ def _symbol_line(row: dict[str, Any]) -> str:
         f"{row['final']:,} sessions final, {row['bars']:,} m15 bars, {row['first']}..{row['last']}"
     )
     line += f", {row['unsettled']} to ask again" if row["unsettled"] else ""
+    line += f", {row['unconfirmed']:,} quarter hours unconfirmed" if row["unconfirmed"] else ""
     return line + (f", {row['provisional']} provisional" if row["provisional"] else "")

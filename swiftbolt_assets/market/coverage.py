@@ -1,31 +1,41 @@
 """Is a session complete, and if not, why not: the judgement behind the coverage ledger.
 
-A session is `final` when each of its quarter hours has a bar or a confirmed reason to have none;
-it is `open` while something must be asked again, `provisional` while it is still trading.
+A session is `final` when each of its quarter hours has a bar or a reason to have none; it is `open`
+while something must be asked again at once, `provisional` while it is still trading.
 
-One whole answer that holds a later bar proves an absence: Polygon leaves out quarter hours without
-an eligible trade. It is "no trade", or "halted" where the symbol trades too often to fall silent.
-Weaker evidence must repeat itself: quarter hours after an answer's last bar and sessions without
-any bar need a second answer; an answer without a single bar looks just like a fault, so what it
-alone says needs a third. So does an absence where an earlier answer had a bar, be it a bad one. A
-rejected bar is asked for again, three answers in all, the last two of which rejected it, or six.
+One whole answer that holds a later bar shows an absence: Polygon leaves out quarter hours without
+an eligible trade. Weaker evidence must repeat itself: quarter hours after an answer's last bar and
+sessions without any bar need a second answer; an answer without a single bar looks just like a
+fault, so what it alone says needs a third. So does an absence where an earlier answer had a bar, be
+it a bad one. A rejected bar is asked for again, three answers in all, the last two of which
+rejected it, or six.
+
+That makes an absence "no trade" where the symbol is silent now and then. Where it is unlikely for
+the symbol (`doubt.py`), the same witness asked twice in a second is one witness: it stays
+`unconfirmed`, which is final for whoever waits and not for a certificate, and is asked for again
+after hours and days (`again_at`, on the market clock), as rejected bars are.
 
 What belongs here: pure judgement over instants. What does not: where the ledger lives
-(`resources/ledger.py`), what is asked next (`plan.py`), and what makes a silence a halt
-(`halts.py`).
+(`resources/ledger.py`), what is asked next (`plan.py`), and what is likely (`doubt.py`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from swiftbolt_assets.market.halts import was_busy
+from swiftbolt_assets.market.doubt import (
+    LADDER,
+    LATE_LADDER,
+    SUSPECT_LADDER,
+    Elsewhere,
+    next_ask,
+    weigh,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import date, datetime
 
     from swiftbolt_assets.market.sessions import Session
@@ -35,12 +45,10 @@ ANSWERS_AFTER_LAST_BAR = 2
 ANSWERS_EMPTY_SESSION = 2
 ANSWERS_EMPTY_ANSWER = 3
 ANSWERS_REJECTED = 3
+ANSWERS_SUSPECT = 2
 #: After so many answers a session is settled whatever they said: bars that are rejected by turns
 #: would be asked for without end.
 ANSWERS_AT_MOST = 6
-#: A provider may be late with yesterday: a session without a bar, of a symbol that traded in the
-#: one before, is asked for again after so long each; then it stays as it is.
-LATE_AFTER = (timedelta(hours=1), timedelta(hours=4), timedelta(hours=12), timedelta(hours=24))
 
 
 class State(StrEnum):
@@ -59,6 +67,7 @@ class Reason(StrEnum):
     NOT_LISTED = "not_listed"
     PLAN_CUT = "plan_cut"
     REJECTED = "rejected"
+    UNCONFIRMED = "unconfirmed"
     PROVIDER_EMPTY = "provider_empty"
     PROVIDER_ERROR = "provider_error"
     NOT_FETCHED = "not_fetched"
@@ -67,11 +76,15 @@ class Reason(StrEnum):
 #: What one word says of a session without a bar whose quarter hours differ: the gravest.
 _EMPTY_REASONS = (
     Reason.REJECTED,
+    Reason.UNCONFIRMED,
     Reason.PROVIDER_EMPTY,
     Reason.HALTED,
     Reason.NO_TRADE,
     Reason.NOT_LISTED,
 )
+
+#: Reasons that do not say that nothing was traded.
+_NOT_KNOWN = (Reason.UNCONFIRMED, Reason.REJECTED, Reason.PROVIDER_EMPTY, Reason.PLAN_CUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +99,11 @@ class SessionCoverage:
         bars: stored 15-minute bars.
         answers: whole answers that covered it so far.
         absences: start of each quarter hour without a bar -> reason; empty when `bars` is 0.
-        again_in: after what time a settled one is asked for once more; None for never.
+        again_at: when a settled one is asked for once more, on the market clock; None for never.
+        doubted_at: since when something of it is in doubt, on the market clock; None without.
+        witness: starts of the quarter hours without a bar at which another provider has one; None
+            when it was not asked.
+        marks: start of each stored bar that was hard to believe until it came twice -> the rule.
 
     """
 
@@ -97,7 +114,21 @@ class SessionCoverage:
     bars: int
     answers: int
     absences: Mapping[datetime, Reason] = field(default_factory=dict)
-    again_in: timedelta | None = None
+    again_at: datetime | None = None
+    doubted_at: datetime | None = None
+    witness: Collection[datetime] | None = None
+    marks: Mapping[datetime, str] = field(default_factory=dict)
+
+    @property
+    def unconfirmed(self) -> int:
+        """Return how many quarter hours without a bar are still in doubt."""
+        if not self.bars:
+            return self.expected if self.reason is Reason.UNCONFIRMED else 0
+        return sum(why is Reason.UNCONFIRMED for why in self.absences.values())
+
+    def is_settled(self, now: datetime) -> bool:
+        """Return whether nothing of it is to be asked at an instant of the market clock."""
+        return self.state is State.FINAL and (self.again_at is None or self.again_at > now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,23 +136,31 @@ class Evidence:
     """What one answer shows about the sessions that it was asked for.
 
     Attributes:
+        now: when it came, on the market clock.
         last_bar: start of its last good bar, of any hour; None when it has no bar.
         earliest_known: start of the symbol's earliest bar known, stored ones included.
         latest_known: start of the symbol's latest bar known, stored ones included.
         rejected: starts of the quarter hours whose bars were rejected (`spoilt_slots`).
         doubtful: whether it held bars that belong elsewhere; then it proves no absence alone.
         late: the date with which the provider may just be late; None for none.
-        paces: trades of the median quarter hour by session date (`halts.paces`).
+        unlikely: quarter hours whose absence is unlikely for the symbol (`doubt.unlikely`).
+        suspects: quarter hours whose bars are far from their neighbours and came once.
+        confirmed: quarter hours whose bars were so and came again, with the rule.
+        elsewhere: what others than this provider know of quarter hours.
 
     """
 
+    now: datetime
     last_bar: datetime | None
     earliest_known: datetime | None
     latest_known: datetime | None
     rejected: Collection[datetime]
     doubtful: bool = False
     late: date | None = None
-    paces: Mapping[date, float] = field(default_factory=dict)
+    unlikely: Collection[datetime] = frozenset()
+    suspects: Collection[datetime] = frozenset()
+    confirmed: Mapping[datetime, str] = field(default_factory=dict)
+    elsewhere: Elsewhere = field(default_factory=Elsewhere)
 
 
 def judge(
@@ -132,6 +171,8 @@ def judge(
 ) -> SessionCoverage:
     """Return a past session's coverage after one whole answer.
 
+    What was settled stays so: a session that is asked for once more is never opened again.
+
     Args:
         session: a session that the answer was asked for and that has ended.
         bars: starts of its good bars, stored ones included.
@@ -140,34 +181,104 @@ def judge(
 
     """
     answers = (prior.answers if prior else 0) + 1
-    expected = session.slots
-    if len(bars) == expected:
-        return SessionCoverage(session.day, State.FINAL, None, expected, expected, answers)
+    marks = {**(prior.marks if prior else {}), **evidence.confirmed}
+    found = SessionCoverage(
+        session.day,
+        State.FINAL,
+        None,
+        session.slots,
+        len(bars),
+        answers,
+        witness=prior.witness if prior else None,
+        marks={slot: rule for slot, rule in marks.items() if slot in bars},
+    )
+    if len(bars) == session.slots:
+        return found
     absences: dict[datetime, Reason] = {}
     settled = True
-    is_busy = was_busy(session.day, evidence.paces)
     for slot in session.slot_starts():
         if slot not in bars:
-            reason, believed_after = _absence(slot, evidence, prior, traded=bool(bars))
-            if reason is Reason.NO_TRADE and is_busy and _is_between_bars(slot, evidence):
-                reason = Reason.HALTED
-            absences[slot] = reason
+            absences[slot], believed_after = _absence(slot, evidence, prior, traded=bool(bars))
             settled = settled and answers >= believed_after
-    state = State.FINAL if settled else State.OPEN
-    if bars:
-        return SessionCoverage(session.day, state, None, expected, len(bars), answers, absences)
-    reason = next(reason for reason in _EMPTY_REASONS if reason in absences.values())
-    empty = SessionCoverage(session.day, state, reason, expected, 0, answers)
-    if settled and reason is Reason.PROVIDER_EMPTY and session.day == evidence.late:
-        asked_later = answers - ANSWERS_EMPTY_SESSION
-        return replace(empty, again_in=dict(enumerate(LATE_AFTER)).get(asked_later))
-    return empty
+    if not settled and not (prior and prior.state is State.FINAL):
+        found = replace(found, state=State.OPEN)
+    return _asked_again(session, bars, absences, evidence, found, prior)
+
+
+def reconsider(
+    session: Session,
+    bars: Collection[datetime],
+    row: SessionCoverage,
+    elsewhere: Elsewhere,
+    now: datetime,
+) -> SessionCoverage:
+    """Return a settled session's coverage in the light of what others know; no answer was asked.
+
+    Args:
+        session: which.
+        bars: starts of its stored bars.
+        row: what the ledger knows of it.
+        elsewhere: what others know.
+        now: on the market clock.
+
+    """
+    slots = row.absences or dict.fromkeys(session.slot_starts(), row.reason or Reason.NO_TRADE)
+    # A halt was inferred from what was known then.
+    absences: dict[datetime, Reason] = {
+        slot: Reason.UNCONFIRMED if why is Reason.HALTED else why
+        for slot, why in slots.items()
+        if slot not in bars
+    }
+    evidence = Evidence(now, None, None, None, (), elsewhere=elsewhere)
+    found = _asked_again(session, bars, absences, evidence, row, row)
+    # Nobody was asked: the next time stays where it was.
+    return replace(found, again_at=row.again_at) if found.doubted_at else found
+
+
+def _asked_again(
+    session: Session,
+    bars: Collection[datetime],
+    absences: dict[datetime, Reason],
+    evidence: Evidence,
+    found: SessionCoverage,
+    prior: SessionCoverage | None,
+) -> SessionCoverage:
+    """Weigh what is in doubt, and say when the session is asked for once more."""
+    since = (prior.doubted_at if prior else None) or evidence.now
+    is_over = next_ask(since, evidence.now) is None
+    if is_over:
+        suspects = (slot for slot in evidence.suspects if slot in absences)
+        absences |= dict.fromkeys(suspects, Reason.REJECTED)
+    doubted = [
+        slot
+        for slot, reason in absences.items()
+        if reason is Reason.UNCONFIRMED and slot not in evidence.suspects
+    ]
+    weighed = weigh(session, bars, doubted, evidence.elsewhere, is_over=is_over)
+    silent = Reason.NO_TRADE if bars else Reason.PROVIDER_EMPTY
+    absences |= dict.fromkeys(weighed.halted, Reason.HALTED)
+    absences |= dict.fromkeys(weighed.no_trade, silent)
+    found = replace(found, absences=absences if bars else {})
+    if not bars:
+        reason = next(reason for reason in _EMPTY_REASONS if reason in absences.values())
+        found = replace(found, reason=reason)
+    late = session.day == evidence.late and not bars
+    # A halt is inferred: it is asked for again as well, unless another provider says the same.
+    inferred = any(slot not in evidence.elsewhere.agreed for slot in weighed.halted)
+    heals = inferred or not {Reason.UNCONFIRMED, Reason.REJECTED}.isdisjoint(absences.values())
+    if not heals and not (late and found.reason is Reason.PROVIDER_EMPTY):
+        return replace(found, again_at=None, doubted_at=None)
+    ladder = SUSPECT_LADDER if evidence.suspects else LATE_LADDER if late else LADDER
+    again = next_ask(since, evidence.now, ladder) if found.state is State.FINAL else None
+    return replace(found, again_at=again, doubted_at=since)
 
 
 def _absence(
     slot: datetime, evidence: Evidence, prior: SessionCoverage | None, *, traded: bool
 ) -> tuple[Reason, int]:
     """Return why a quarter hour has no bar, and after how many answers that is believed."""
+    if slot in evidence.suspects:
+        return Reason.UNCONFIRMED, ANSWERS_SUSPECT
     rejected_before = prior is not None and Reason.REJECTED in {
         prior.reason,
         prior.absences.get(slot),
@@ -175,6 +286,8 @@ def _absence(
     if slot in evidence.rejected:
         return Reason.REJECTED, ANSWERS_REJECTED if rejected_before else ANSWERS_AT_MOST
     reason = Reason.NO_TRADE if traded else _empty_reason(slot, evidence)
+    if slot in evidence.unlikely:
+        reason = Reason.UNCONFIRMED
     if rejected_before:
         return reason, ANSWERS_REJECTED
     if not traded:
@@ -192,12 +305,6 @@ def _empty_reason(slot: datetime, evidence: Evidence) -> Reason:
     return Reason.NO_TRADE if slot < evidence.latest_known else Reason.PROVIDER_EMPTY
 
 
-def _is_between_bars(slot: datetime, evidence: Evidence) -> bool:
-    """Return whether bars are known on both sides: before its first trade nothing is halted."""
-    earliest, latest = evidence.earliest_known, evidence.latest_known
-    return earliest is not None and latest is not None and earliest < slot < latest
-
-
 def beyond_plan(session: Session, prior: SessionCoverage | None) -> SessionCoverage:
     """Return the coverage of a session that the provider's plan does not reach.
 
@@ -205,5 +312,17 @@ def beyond_plan(session: Session, prior: SessionCoverage | None) -> SessionCover
     """
     answers = (prior.answers if prior else 0) + 1
     if prior is not None and prior.bars:
-        return replace(prior, state=State.FINAL, answers=answers)
+        return replace(prior, state=State.FINAL, answers=answers, again_at=None)
     return SessionCoverage(session.day, State.FINAL, Reason.PLAN_CUT, session.slots, 0, answers)
+
+
+def kept_slots(rows: Iterable[SessionCoverage], sessions: Iterable[Session]) -> list[datetime]:
+    """Return the quarter hours without a bar of which nobody knows that they have none."""
+    by_day = {session.day: session for session in sessions}
+    doubted = []
+    for row in rows:
+        slots = (
+            row.absences if row.bars else dict.fromkeys(by_day[row.day].slot_starts(), row.reason)
+        )
+        doubted += [slot for slot, why in slots.items() if why in _NOT_KNOWN]
+    return sorted(doubted)

@@ -1,8 +1,11 @@
-"""What is special about yesterday: the two sessions before it are asked for again, too.
+"""What a request has room for: the two sessions before yesterday, and sessions in doubt.
 
 A provider corrects bars for a day or two. The request for yesterday has room for the sessions
-before it, so looking again costs nothing. It may also be late with yesterday. What belongs here:
-these choices. What does not: asking and storing (`swiftbolt_assets/assets/filling.py`).
+before it, so looking again costs nothing. It may also be late with yesterday. Sessions of which
+something is in doubt ride along with whatever is asked near them.
+
+What belongs here: these choices. What does not: asking and storing
+(`swiftbolt_assets/assets/filling.py`).
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from swiftbolt_assets.market.coverage import State
+from swiftbolt_assets.market.plan import GUARANTEED_SESSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
 LOOKED_AT_AGAIN = 2
 #: So many calendar days hold at least that many sessions, holidays included.
 REACH = timedelta(days=14)
+#: What one request can span, about.
+RIDERS_REACH = timedelta(days=7 * GUARANTEED_SESSIONS // 5)
 
 
 def late_day(calendar: Calendar, latest_known: datetime | None, *, today: date) -> date | None:
@@ -60,3 +66,27 @@ def sessions_to_revise(
         return []
     before = past[-1 - LOOKED_AT_AGAIN : -1]
     return [s for s in before if s.day in known and known[s.day].state is State.FINAL]
+
+
+def sessions_to_ride_along(
+    unsettled: Sequence[Session],
+    known: Mapping[date, SessionCoverage],
+    calendar: Calendar,
+    *,
+    now: datetime,
+) -> list[Session]:
+    """Return settled sessions in doubt that the newest request has room for, ascending.
+
+    Args:
+        unsettled: what is to be asked for, ascending.
+        known: the ledger's rows by date, of the last `RIDERS_REACH` at least.
+        calendar: the exchange's sessions.
+        now: on the market clock.
+
+    """
+    if not unsettled:
+        return []
+    asked, last = set(unsettled), unsettled[-1].day
+    spanned = calendar.between(last - RIDERS_REACH, last)[-GUARANTEED_SESSIONS:]
+    rows = ((s, known.get(s.day)) for s in spanned if s not in asked)
+    return [s for s, row in rows if row and row.again_at and row.is_settled(now)]

@@ -38,6 +38,7 @@ LETTERS: Mapping[str, str] = {
     Reason.NOT_LISTED: "l",
     Reason.PLAN_CUT: "c",
     Reason.REJECTED: "r",
+    Reason.UNCONFIRMED: "u",
     Reason.PROVIDER_EMPTY: "e",
     Reason.PROVIDER_ERROR: "x",
     Reason.NOT_FETCHED: "f",
@@ -104,7 +105,15 @@ class SessionProof(msgspec.Struct, frozen=True):
 
 
 class Certificate(msgspec.Struct, frozen=True):
-    """That a symbol's window is complete, and what it holds; `letters` explains the slots."""
+    """That a symbol's window is complete, and what it holds; `letters` explains the slots.
+
+    Attributes:
+        absent: quarter hours without a bar by reason, without those in doubt.
+        unconfirmed: quarter hours without a bar of which nobody else has said so.
+        shares: of all quarter hours, which part is a `bar`, which `absent` with a reason that is
+            proven, which `unconfirmed`; they add up to 1.
+
+    """
 
     symbol: str
     first: date
@@ -120,6 +129,8 @@ class Certificate(msgspec.Struct, frozen=True):
     content_hash: str
     days: list[SessionProof]
     issued_at: datetime
+    unconfirmed: int = 0
+    shares: dict[str, float] = msgspec.field(default_factory=dict)
     letters: dict[str, str] = msgspec.field(default_factory=lambda: {BAR: "bar", **_REASONS})
     kind: str = KIND
 
@@ -183,7 +194,9 @@ def _account(
     letters = []
     for slot in session.slot_starts():
         reason = _reason(row, slot)
-        if slot not in present:
+        # A live bar stands where nobody has confirmed that history has none: that is no proof.
+        in_doubt = reason == Reason.UNCONFIRMED and present.get(slot) != "polygon"
+        if slot not in present or in_doubt:
             letters.append(LETTERS.get(reason or "", UNKNOWN))
             if reason is None:
                 problems.append(f"{named(Timeframe.M15, slot)} is neither a bar nor has a reason")
@@ -244,9 +257,23 @@ def content_hash(days: Iterable[SessionProof]) -> str:
 
 
 def absent(days: Iterable[SessionProof]) -> dict[str, int]:
-    """Return the quarter hours without a bar by reason."""
+    """Return the quarter hours without a bar by reason, those in doubt included."""
     counts = Counter("".join(day.slots for day in days))
     return {reason: counts[letter] for letter, reason in _REASONS.items() if counts[letter]}
+
+
+def shares(absences: Mapping[str, int], quarter_hours: int) -> dict[str, float]:
+    """Return which part of some quarter hours is a bar, is absent, and is in doubt.
+
+    Args:
+        absences: quarter hours without a bar by reason.
+        quarter_hours: all of them.
+
+    """
+    doubted = absences.get(Reason.UNCONFIRMED, 0)
+    without = sum(absences.values())
+    counts = {"bar": quarter_hours - without, "absent": without - doubted, "unconfirmed": doubted}
+    return {name: count / max(quarter_hours, 1) for name, count in counts.items()}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import urllib.request
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -20,6 +20,7 @@ from resources.postgres import Database
 from resources.provider_health import GuardedProvider, ProviderHealth
 from resources.rate_limit import Unlimited
 from resources.symbols import ensure_symbols
+from swiftbolt_assets.clock import NEW_YORK
 from swiftbolt_assets.assets.filling import Filled, Filler, Target
 from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.timeframes import Timeframe
@@ -133,7 +134,12 @@ class Desk:
         """Fill to the end and return each stored answer."""
         filler = Filler(provider or self.polygon, self.store, self.ledger)
         sessions = self.sessions(first, last)
-        return list(filler.fill(self.target, sessions, today=self.today, force=force))
+        return list(filler.fill(self.target, sessions, now=self.now, force=force))
+
+    @property
+    def now(self) -> datetime:
+        """Return the evening of the desk's day in New York."""
+        return datetime.combine(self.today, time(17, 30), NEW_YORK).astimezone(UTC)
 
     def coverage(self, first: date = FIRST, last: date = LAST) -> dict[date, SessionCoverage]:
         return self.ledger.coverage(self.symbol_id, first, last)

@@ -6,7 +6,7 @@ Arguments: the database's URL, the market clock's offset in seconds, the provide
 from __future__ import annotations
 
 import sys
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from resources.bars import BarStore
 from resources.endpoint import Secret
@@ -40,7 +40,7 @@ def main() -> int:
         symbol_id = ensure_symbols(database, ["AAPL"])["AAPL"]
         target = Target("AAPL", symbol_id, 200, (Timeframe.H1, Timeframe.H4))
         with ledger.symbol_turn(symbol_id):
-            for _ in filler.fill(target, sessions, today=date(2026, 11, 20)):
+            for _ in filler.fill(target, sessions, now=datetime(2026, 11, 20, 22, 30, tzinfo=UTC)):
                 continue
     except SwiftBoltError as error:
         sys.stderr.write(f"{error}\n")

@@ -121,7 +121,7 @@ def test_a_reader_that_stops_early_has_stored_what_it_was_given(desk: Callable[.
 
     one = desk()
     fill = Filler(Scripted(), one.store, one.ledger).fill(
-        one.target, one.sessions(FIRST, LAST), today=one.today
+        one.target, one.sessions(FIRST, LAST), now=one.now
     )
     first = next(iter(fill))
     fill.close()  # type: ignore[attr-defined]

@@ -15,6 +15,7 @@ const REASONS = {
   not_listed: "not listed",
   plan_cut: "older than the provider's plan reaches",
   rejected: "delivered, but not believable",
+  unconfirmed: "no bars, not confirmed yet",
   provider_empty: "the provider has no bars",
   provider_error: "the provider failed",
   not_fetched: "not loaded yet",
@@ -102,6 +103,7 @@ function holeText({ from, to, reason }) {
   const span = `${clock(from)}–${clock(to)}`;
   if (reason === "no_trade") return `no trade ${span}`;
   if (reason === "halted") return `no trade ${span} (halted)`;
+  if (reason === "unconfirmed") return `no bars ${span}, not confirmed yet`;
   return `${span} ${REASONS[reason] ?? reason}`;
 }
 

@@ -1,0 +1,137 @@
+"""Weighs what is in doubt against what others know, after a fill; history is not asked for it.
+
+The provider of today's bars, which keeps some weeks of them, is asked once for the days in doubt
+if its budget has room to spare. A symbol's new bars are evidence for others, too.
+
+What belongs here: the order of steps. What does not: what evidence makes of a doubt
+(`market/doubt.py`), asking history again (the planner, when a session is due).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from resources.witnesses import TRADED_SHARES
+from swiftbolt_assets.clock import midnight, new_york_date
+from swiftbolt_assets.errors import ProviderError
+from swiftbolt_assets.market.by_session import of_sessions
+from swiftbolt_assets.market.coverage import reconsider
+from swiftbolt_assets.market.sessions import xnys
+from swiftbolt_assets.market.validation import validate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import date, datetime
+
+    from resources.contract import Answer, BarProvider
+    from resources.witnesses import Doubted, Witnesses
+    from swiftbolt_assets.assets.filling import Target
+
+#: Weekdays of quarter hours that the other provider keeps, less the day that begins meanwhile.
+_REACH_WEEKDAYS = 40
+#: Bars of the sessions around show that it knows the one in between.
+_AROUND = timedelta(days=5)
+#: For the request limiter: after all else.
+_PRIORITY = 0
+
+
+@dataclass(frozen=True)
+class Doubts:
+    """What is weighed.
+
+    Attributes:
+        witnesses: what others know.
+        other: another provider of bars with room to spare, None without.
+        now: on the market clock.
+        tell: hears what came of it, one line.
+
+    """
+
+    witnesses: Witnesses
+    other: BarProvider | None
+    now: datetime
+    tell: Callable[[str], object]
+
+    def settle(self, target: Target) -> int:
+        """Weigh a symbol's doubts, and those of others that its bars tell of; return how many went.
+
+        Raises:
+            StorageError: the database does not answer.
+
+        """
+        mine = self.witnesses.doubted(target.symbol_id, xnys().first)
+        weighed = [self._reconsidered(one) for one in self._witnessed(target, mine)]
+        beside = [
+            self._reconsidered(one) for one in self.witnesses.doubted_beside(target.symbol_id)
+        ]
+        return sum(weighed) + sum(beside)
+
+    def _reconsidered(self, doubted: Doubted) -> int:
+        """Store what the evidence makes of a session; return how many quarter hours it settled."""
+        session = xnys().session(doubted.row.day)
+        if session is None:
+            return 0
+        bars = self.witnesses.bars(doubted.symbol_id, session)
+        slots = {slot for slot in session.slot_starts() if slot not in bars}
+        elsewhere = self.witnesses.elsewhere(
+            doubted.symbol_id,
+            {session: slots},
+            {session.day: doubted.row.witness},
+            self.witnesses.live(doubted.symbol_id, [session]),
+        )
+        row = reconsider(session, bars, doubted.row, elsewhere, self.now)
+        if row == doubted.row or not self.witnesses.store(doubted, row):
+            return 0
+        return doubted.row.unconfirmed - row.unconfirmed
+
+    def _witnessed(self, target: Target, doubted: Sequence[Doubted]) -> Sequence[Doubted]:
+        """Return the sessions in doubt with what the other provider has of them."""
+        today = new_york_date(self.now)
+        since = _weekdays_before(today, _REACH_WEEKDAYS)
+        unasked = [one for one in doubted if one.row.witness is None and one.row.day >= since]
+        if self.other is None or not unasked:
+            return doubted
+        first = max(unasked[0].row.day - _AROUND, since)
+        last = min(unasked[-1].row.day + _AROUND, today - timedelta(days=1))
+        try:
+            answer = self.other.fetch(target.symbol, first, last, priority=_PRIORITY)
+        except ProviderError as error:
+            self.tell(f"{target.symbol}: nobody else could be asked: {error}")
+            return doubted
+        found = {one.row.day: one for one in doubted}
+        for one in unasked:
+            if (bars := _traded(answer, one.row.day)) is not None:
+                found[one.row.day] = replace(one, row=replace(one.row, witness=bars))
+        self.tell(f"{target.symbol}: {self.other.name} was asked about {len(unasked)} sessions")
+        return list(found.values())
+
+
+def _traded(answer: Answer, day: date) -> frozenset[datetime] | None:
+    """Return the quarter hours of a day at which another provider has a bar; None if unknown.
+
+    It knows a day if it has bars of it, or on both sides.
+    """
+    session = xnys().session(day)
+    if session is None or day < answer.first:
+        return None
+    window = (midnight(answer.first), midnight(answer.last + timedelta(days=1)))
+    good = validate(answer.bars, *window).good
+    of_day = of_sessions(good, [session])
+    before, after = pl.col("ts") < session.opens, pl.col("ts") >= session.closes
+    on_both_sides = not (good.filter(before).is_empty() or good.filter(after).is_empty())
+    if of_day.is_empty() and not on_both_sides:
+        return None
+    return frozenset(of_day.filter(pl.col("volume") >= TRADED_SHARES)["ts"].to_list())
+
+
+def _weekdays_before(day: date, count: int) -> date:
+    """Return the date so many weekdays before another."""
+    weeks, rest = divmod(count, 5)
+    day -= timedelta(weeks=weeks)
+    for _ in range(rest):
+        day -= timedelta(days=3 if day.weekday() == 0 else 1)
+    return day

@@ -1,0 +1,262 @@
+"""Whether an absence is likely for this symbol, and what ends the doubt about one that is not.
+
+A provider leaves out the quarter hours without an eligible trade and does not say why; one that has
+lost bars looks the same. How often the symbol is silent does tell: of its sessions around, how many
+lack this quarter hour, or a stretch as long. Trade counts tell less: thin symbols trade in bursts.
+
+An unlikely absence is in doubt until evidence comes that does not rest on the same answer:
+
+- other symbols traded meanwhile, and this one did again later that session: it was halted;
+- another provider that knows the session has no bar there, either: no trade, or a halt if other
+  symbols traded. If it has one, the doubt stays;
+- time: the provider was asked again after hours, a day, five and twenty days, and stayed with it.
+
+What belongs here: pure judgement over patterns of absent quarter hours, and the times of asking
+again. What does not: how many answers must agree before (`coverage.py`), where the evidence comes
+from (`resources/ledger.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from math import log
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from swiftbolt_assets.market.sessions import Session
+
+    Pattern = NDArray[np.bool_]
+
+#: Sessions on each side that tell what is usual.
+NEIGHBOURS = 30
+#: So many calendar days hold as many, about.
+NEIGHBOURS_REACH = timedelta(days=45)
+#: An absence as improbable as this is in doubt whatever the sessions around look like; that of a
+#: thin symbol, which has whole days without a trade, needs more or must be alone of its kind.
+_CERTAIN, _CERTAIN_IF_THIN, _THIN = log(1e-9), log(1e-18), 0.05
+#: One that fewer than one session in a hundred would show is, if it also goes well beyond what all
+#: but a few of them show: quiet quarter hours come together.
+_RARE, _ALL_BUT_FEW, _WELL_BEYOND = log(0.01), 0.95, 1.5
+#: How many sessions the symbol's own mean counts for, beside those that tell of one quarter hour.
+_PRIOR = 4.0
+#: A few sessions without a bar before the first known one are no proof of a listing.
+LISTING_SESSIONS = 5
+#: Part of a halt's quarter hours in which somebody else must have traded.
+_MOST_SLOTS = 0.8
+
+#: How long after the first doubt one asks again; twenty days without a change end it.
+LADDER = (timedelta(hours=4), timedelta(days=1), timedelta(days=5), timedelta(days=20))
+#: The provider may just be late with yesterday.
+LATE_LADDER = (timedelta(hours=1), timedelta(hours=4), timedelta(hours=12), *LADDER[1:])
+#: A price that is hard to believe may just be true: somebody waits for it.
+SUSPECT_LADDER = (timedelta(minutes=10), *LADDER)
+#: Asked so much of a step's time after the first doubt, that step is done.
+_EARLY = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What is known of quarter hours from others than the provider that left them out.
+
+    Attributes:
+        traded: starts at which other symbols have bars.
+        contradicted: starts at which another provider has a bar of this symbol.
+        agreed: starts at which another provider that knows the session has none.
+
+    """
+
+    traded: Collection[datetime] = field(default_factory=frozenset)
+    contradicted: Collection[datetime] = field(default_factory=frozenset)
+    agreed: Collection[datetime] = field(default_factory=frozenset)
+
+
+def pattern(session: Session, missing: Collection[datetime]) -> Pattern:
+    """Return for each quarter hour of a session whether it has no bar."""
+    return np.array([slot in missing for slot in session.slot_starts()], np.bool_)
+
+
+def doubted_slots(
+    missing: Mapping[Session, Collection[datetime]],
+    around: Mapping[Session, Pattern],
+    earliest_known: datetime | None,
+) -> dict[Session, list[datetime]]:
+    """Return the quarter hours whose absence is unlikely, by session.
+
+    Args:
+        missing: those without a bar of the sessions to be judged.
+        around: the silent ones of all sessions near them that were asked for, ascending, these
+            included.
+        earliest_known: start of the symbol's earliest bar known, None without any.
+
+    """
+    known = list(around)
+    before = [s for s in known if earliest_known and s.closes <= earliest_known]
+    listed_later = set(before) if len(before) > LISTING_SESSIONS else set()
+    found = {}
+    for session, slots in missing.items():
+        if session in listed_later:
+            continue
+        at = known.index(session)
+        near = [*known[max(0, at - NEIGHBOURS) : at], *known[at + 1 : at + 1 + NEIGHBOURS]]
+        flags = unlikely(
+            pattern(session, slots), [around[s] for s in near if s not in listed_later]
+        )
+        found[session] = [
+            slot for slot, flag in zip(session.slot_starts(), flags, strict=True) if flag
+        ]
+    return found
+
+
+def unlikely(absent: Pattern, around: Sequence[Pattern]) -> Pattern:
+    """Return which absences of a session are unlikely for its symbol.
+
+    Args:
+        absent: the session's quarter hours without a bar.
+        around: the same of the sessions nearest to it that were asked for, without it.
+
+    """
+    found = np.zeros(len(absent), np.bool_)
+    telling = [one for one in around if not one.all()]
+    if not telling:
+        # A symbol that was never seen trading: only its own bars of the day could tell.
+        if absent.all():
+            return ~found
+        around = ()
+    usual = _typical(around)
+    silent, looked = _counts(usual, len(absent))
+    thin = bool(usual) and silent.sum() > _THIN * looked.sum()
+
+    def is_doubtful(weight: float, extent: float, extents: Callable[[Pattern], float]) -> bool:
+        """Return whether something so improbable, of such an extent, is not just usual here."""
+        if thin and any(extents(one) >= extent for one in around):
+            return weight < _CERTAIN_IF_THIN
+        beyond = extent > _WELL_BEYOND * _usual_most([extents(one) for one in usual])
+        return weight < _CERTAIN or (weight < _RARE and beyond)
+
+    for first, last in runs(absent):
+        width = last - first
+        others = absent.sum() - width
+        mean = (silent.sum() + others + 0.5) / (looked.sum() + len(absent) - width + 1)
+        chance = (silent + _PRIOR * mean) / (looked + _PRIOR)
+        weight = float(np.log(chance[first:last]).sum()) + log(len(absent))
+        if is_doubtful(weight, width, _longest):
+            found[first:last] = True
+    share = float(absent.mean())
+    if usual and is_doubtful(_scattered(share, len(absent), silent, looked), share, _share):
+        return absent.copy()
+    return found
+
+
+def _scattered(
+    share: float, slots: int, silent: NDArray[np.float64], looked: NDArray[np.float64]
+) -> float:
+    """Return the logarithm of the chance that so many are silent, wherever (Chernoff's bound)."""
+    mean = (silent.sum() + 0.5) / (looked.sum() + 1)
+    if share <= mean:
+        return 0.0
+    rest = (1 - share) * log((1 - share) / (1 - mean)) if share < 1 else 0.0
+    return -slots * (share * log(share / mean) + rest)
+
+
+def _typical(around: Sequence[Pattern]) -> list[Pattern]:
+    """Leave out sessions that are odd themselves, a quarter at most: an outage hit them, too."""
+    if not around:
+        return []
+    counts = np.array([one.mean() for one in around])
+    most = max(3 * float(np.median(counts)) + 2 / 26, float(np.quantile(counts, 0.75)))
+    return [one for one, count in zip(around, counts, strict=True) if count <= most]
+
+
+def _counts(usual: Sequence[Pattern], width: int) -> tuple[NDArray[np.float64], ...]:
+    """Return for each quarter hour from the open: how often it was silent, and looked at."""
+    silent, looked = np.zeros(width), np.zeros(width)
+    for one in usual:
+        reach = min(width, len(one))
+        silent[:reach] += one[:reach]
+        looked[:reach] += 1
+    return silent, looked
+
+
+def _usual_most(counts: Sequence[float]) -> float:
+    """Return what all but a few of some counts do not exceed; few tell as much as their most."""
+    return float(np.quantile(counts, _ALL_BUT_FEW, method="higher")) if counts else np.inf
+
+
+def runs(absent: Pattern) -> list[tuple[int, int]]:
+    """Return the stretches of True as `[first, last)`, ascending."""
+    edges = np.flatnonzero(np.diff(absent.astype(np.int8), prepend=0, append=0))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _longest(absent: Pattern) -> float:
+    return max((last - first for first, last in runs(absent)), default=0)
+
+
+def _share(absent: Pattern) -> float:
+    return float(absent.mean())
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """What became of quarter hours in doubt.
+
+    Attributes:
+        halted: silent while others traded.
+        no_trade: silent by somebody else's word, or after all that asking.
+        open: still in doubt.
+
+    """
+
+    halted: frozenset[datetime]
+    no_trade: frozenset[datetime]
+    open: frozenset[datetime]
+
+
+def weigh(
+    session: Session,
+    bars: Collection[datetime],
+    doubted: Collection[datetime],
+    elsewhere: Elsewhere,
+    *,
+    is_over: bool,
+) -> Weighed:
+    """Return what the evidence makes of a session's quarter hours in doubt.
+
+    Args:
+        session: whose they are.
+        bars: starts of the session's bars.
+        doubted: the quarter hours in doubt.
+        elsewhere: what others know of them.
+        is_over: whether the provider was asked for long enough.
+
+    """
+    slots = session.slot_starts()
+    found: dict[str, set[datetime]] = {"halted": set(), "no_trade": set(), "open": set()}
+    for first, last in runs(pattern(session, doubted)):
+        run = slots[first:last]
+        others = sum(slot in elsewhere.traded for slot in run) >= _MOST_SLOTS * len(run)
+        agreed = all(slot in elsewhere.agreed for slot in run)
+        traded_again = any(bar < run[0] for bar in bars) and any(bar > run[-1] for bar in bars)
+        if any(slot in elsewhere.contradicted for slot in run):
+            kind = "open"
+        elif others and (traded_again or agreed or is_over):
+            kind = "halted"
+        else:
+            kind = "no_trade" if agreed or is_over else "open"
+        found[kind].update(run)
+    return Weighed(**{kind: frozenset(slots) for kind, slots in found.items()})
+
+
+def next_ask(
+    doubted_at: datetime, now: datetime, ladder: Sequence[timedelta] = LADDER
+) -> datetime | None:
+    """Return when to ask again, None when all steps are done (market clock)."""
+    waited = now - doubted_at
+    return next((doubted_at + step for step in ladder if waited < _EARLY * step), None)
