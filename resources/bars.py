@@ -26,7 +26,7 @@ from resources.session_rows import write_coverage, write_rejects
 from resources.sessions_write import Replaced, Written
 from swiftbolt_assets.errors import StorageError
 from swiftbolt_assets.market.bars import BAR_SCHEMA, empty_bars
-from swiftbolt_assets.market.coverage import State
+from swiftbolt_assets.market.coverage import State, kept_slots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -204,7 +204,7 @@ def _replace_live(connection: Connection, write: SessionsWrite) -> list[Replaced
     rows = connection.execute(
         "select day, live_bars, history_bars, differing, max_price_difference,"
         " max_volume_difference from replace_live_bars(%s, %s, %s, %s, %s)",
-        (write.symbol_id, days, write.opens, write.closes, list(write.kept_live)),
+        (write.symbol_id, days, write.opens, write.closes, kept_slots(write.coverage)),
     ).fetchall()
     return [Replaced(*row) for row in rows]
 

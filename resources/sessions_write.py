@@ -34,7 +34,6 @@ class SessionsWrite:
         coverage: the ledger's rows.
         rejects: rejected bars (`market.validation.REJECT_SCHEMA`).
         request_id: the provider's id of the reply.
-        kept_live: quarter hours whose live bars stay, since no absence there is confirmed.
 
     """
 
@@ -47,7 +46,6 @@ class SessionsWrite:
     coverage: Sequence[SessionCoverage]
     rejects: pl.DataFrame
     request_id: str | None
-    kept_live: Sequence[datetime] = ()
 
 
 @dataclass(frozen=True)

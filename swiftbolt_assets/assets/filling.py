@@ -237,7 +237,7 @@ class Filler:
             for session in reversed(reached)
         )
         fill.ledger |= {row.day: row for row in coverage}
-        kept = kept_slots(coverage, reached)
+        kept = kept_slots(coverage)
         whole = newest_wins(m15, self._live(target, reached, kept))
         bars = {Timeframe.M15: fresh} | {
             timeframe: resample(whole, reached, timeframe) for timeframe in target.derived
@@ -253,7 +253,6 @@ class Filler:
                 coverage=coverage,
                 rejects=verdict.rejects,
                 request_id=answer.request_ids[0] if answer.request_ids else None,
-                kept_live=kept,
             )
         )
         shown = {**bars, Timeframe.M15: m15}

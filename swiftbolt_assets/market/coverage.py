@@ -33,6 +33,7 @@ from swiftbolt_assets.market.doubt import (
     next_ask,
     weigh,
 )
+from swiftbolt_assets.market.sessions import xnys
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -316,13 +317,13 @@ def beyond_plan(session: Session, prior: SessionCoverage | None) -> SessionCover
     return SessionCoverage(session.day, State.FINAL, Reason.PLAN_CUT, session.slots, 0, answers)
 
 
-def kept_slots(rows: Iterable[SessionCoverage], sessions: Iterable[Session]) -> list[datetime]:
+def kept_slots(rows: Iterable[SessionCoverage]) -> list[datetime]:
     """Return the quarter hours without a bar of which nobody knows that they have none."""
-    by_day = {session.day: session for session in sessions}
-    doubted = []
+    kept = []
     for row in rows:
-        slots = (
-            row.absences if row.bars else dict.fromkeys(by_day[row.day].slot_starts(), row.reason)
-        )
-        doubted += [slot for slot, why in slots.items() if why in _NOT_KNOWN]
-    return sorted(doubted)
+        session = xnys().session(row.day)
+        if row.bars:
+            kept += [slot for slot, why in row.absences.items() if why in _NOT_KNOWN]
+        elif session is not None and row.reason in _NOT_KNOWN:
+            kept += session.slot_starts()
+    return sorted(kept)

@@ -40,7 +40,7 @@ NEIGHBOURS = 30
 NEIGHBOURS_REACH = timedelta(days=45)
 #: An absence as improbable as this is in doubt whatever the sessions around look like; that of a
 #: thin symbol, which has whole days without a trade, needs more or must be alone of its kind.
-_CERTAIN, _CERTAIN_IF_THIN, _THIN = log(1e-9), log(1e-18), 0.05
+_CERTAIN, _CERTAIN_IF_THIN, _THIN = log(1e-9), log(1e-18), 0.15
 #: One that fewer than one session in a hundred would show is, if it also goes well beyond what all
 #: but a few of them show: quiet quarter hours come together.
 _RARE, _ALL_BUT_FEW, _WELL_BEYOND = log(0.01), 0.95, 1.5

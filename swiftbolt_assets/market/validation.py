@@ -237,7 +237,3 @@ def _rejects(numbered: pl.DataFrame, failures: dict[int, tuple[str, str]]) -> pl
         .sort("row")
         .select(*REJECT_SCHEMA)
     )
-
-
-def mostly_rejected(delivered, rejects):
-    return None

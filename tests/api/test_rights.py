@@ -269,7 +269,7 @@ def test_what_the_platform_does_itself_fails_in_a_callers_hands(api: Any, role: 
             "reset_stale_running_jobs()",
             "restart_slices('AAPL')",
             "cancel_unwanted_slices(array['AAPL'])",
-            "reopen_late_sessions()",
+            "plan_doubted_sessions()",
         ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 sql.execute(f"select {call}")

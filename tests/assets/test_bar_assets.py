@@ -132,7 +132,7 @@ def test_what_has_no_bars_says_why(installation: Installation) -> None:
     run = installation.materialize("2026-11-18|ZZTOP", "2026-11-19|ZZTOP")
     assert run.success
     metadata = run.materializations["m15_bars", "2026-11-19|ZZTOP"]
-    assert (metadata["rows"], metadata["gaps"], metadata["reason"]) == (0, 26, "provider_empty")
+    assert (metadata["rows"], metadata["gaps"], metadata["reason"]) == (0, 26, "unconfirmed")
 
 
 def test_derivation_can_be_switched_off(install: Callable[..., Installation]) -> None:

@@ -20,8 +20,8 @@ from resources.postgres import Database
 from resources.provider_health import GuardedProvider, ProviderHealth
 from resources.rate_limit import Unlimited
 from resources.symbols import ensure_symbols
-from swiftbolt_assets.clock import NEW_YORK
 from swiftbolt_assets.assets.filling import Filled, Filler, Target
+from swiftbolt_assets.clock import NEW_YORK
 from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.timeframes import Timeframe
 from swiftbolt_assets.simulator.config import SimulatorConfig
@@ -97,6 +97,7 @@ class Desk:
     symbol: str = "AAPL"
     derived: tuple[Timeframe, ...] = (Timeframe.H1, Timeframe.H4)
     today: date = TODAY
+    later: timedelta = timedelta(0)
     bounds: Bounds = field(default_factory=lambda: Bounds(first_wait_s=0.001))
 
     def __post_init__(self) -> None:
@@ -138,8 +139,8 @@ class Desk:
 
     @property
     def now(self) -> datetime:
-        """Return the evening of the desk's day in New York."""
-        return datetime.combine(self.today, time(17, 30), NEW_YORK).astimezone(UTC)
+        """Return the evening of the desk's day in New York, or some time later."""
+        return datetime.combine(self.today, time(17, 30), NEW_YORK).astimezone(UTC) + self.later
 
     def coverage(self, first: date = FIRST, last: date = LAST) -> dict[date, SessionCoverage]:
         return self.ledger.coverage(self.symbol_id, first, last)

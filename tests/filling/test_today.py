@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -274,35 +274,27 @@ def test_an_older_gap_is_filled_without_looking_again(clocks: Clocks) -> None:
 class Late:
     """A provider that has not got today's session yet, but those before it."""
 
-    def __init__(self, one: Desk, times: int) -> None:
+    def __init__(self, one: Desk, times: int, after: datetime = SESSION.opens) -> None:
         self.name = one.polygon.name
         self.asked = 0
-        self._inner, self._times = one.polygon, times
+        self._inner, self._times, self._after = one.polygon, times, after
 
     def fetch(self, symbol: str, first: date, last: date, *, priority: int) -> Answer:
         answer = self._inner.fetch(symbol, first, last, priority=priority)
         self.asked += 1
         if self.asked > self._times:
             return answer
-        return replace(answer, bars=answer.bars.filter(pl.col("ts") < SESSION.opens))
+        return replace(answer, bars=answer.bars.filter(pl.col("ts") < self._after))
 
 
-def ask_in(one: Desk) -> int | None:
-    """Return in how many hours the day is asked for again, and let them pass."""
-    with one.database.transaction() as connection:
-        row = connection.execute(
-            "select state, reason, extract(epoch from ask_again_at - clock_timestamp())"
-            " from session_coverage where day = %s",
-            (TODAY,),
-        ).fetchone()
-        assert row is not None
-        assert row[:2] == ("final", "provider_empty")
-        connection.execute(
-            "update session_coverage set ask_again_at = clock_timestamp()"
-            " where ask_again_at is not null"
-        )
-        connection.execute("select reopen_late_sessions()")
-    return row[2] and round(row[2] / 3600)
+def ask_in(one: Desk) -> float | None:
+    """Return after how many hours of doubt the day is asked for again, and let them pass."""
+    row = one.coverage(TODAY, TODAY)[TODAY]
+    assert (row.state, row.reason, row.unconfirmed) == (State.FINAL, Reason.UNCONFIRMED, 26)
+    if row.again_at is None or row.doubted_at is None:
+        return None
+    one.later += row.again_at - one.now
+    return (row.again_at - row.doubted_at) / timedelta(hours=1)
 
 
 def test_a_day_that_the_provider_is_late_with_is_asked_for_later_a_bounded_number_of_times(
@@ -314,11 +306,16 @@ def test_a_day_that_the_provider_is_late_with_is_asked_for_later_a_bounded_numbe
     one.fill(date(2026, 11, 18), date(2026, 11, 19))
     late = Late(one, times=100)
     waits = []
-    while not waits or waits[-1] is not None:
+    for _ in range(6):
         one.fill(TODAY, TODAY, provider=late)
+        assert one.fill(TODAY, TODAY, provider=late) == []
         waits.append(ask_in(one))
-    assert waits == [1, 4, 12, 24, None]
-    assert late.asked == 6
+    assert waits == [1, 4, 12, 24, 5 * 24, 20 * 24]
+    # Twice at first, then once each time.
+    assert late.asked == 7
+    one.fill(TODAY, TODAY, provider=late)
+    row = one.coverage(TODAY, TODAY)[TODAY]
+    assert (row.reason, row.again_at, row.unconfirmed) == (Reason.PROVIDER_EMPTY, None, 0)
     assert one.fill(TODAY, TODAY) == []
 
 
@@ -331,3 +328,26 @@ def test_a_late_day_that_comes_after_all_is_stored(clocks: Clocks) -> None:
     assert ask_in(one) == 1
     one.fill(TODAY, TODAY)
     one.assert_exact(date(2026, 11, 18), TODAY)
+
+
+def test_live_bars_of_an_afternoon_that_history_lacks_stay_until_it_comes(clocks: Clocks) -> None:
+    clocks.now = new_york(16, 30)
+    one = clocks.desk()
+    one.fill(date(2026, 11, 9), date(2026, 11, 19))
+    clocks.refresh(one)
+    lost = Late(one, times=1, after=SESSION.opens + timedelta(hours=4))
+    clocks.now = new_york(0, 30, date(2026, 11, 21))
+    later = clocks.desk()
+    later.today = date(2026, 11, 21)
+    later.fill(TODAY, TODAY, provider=lost)
+    row = later.coverage(TODAY, TODAY)[TODAY]
+    assert (row.state, row.bars, row.unconfirmed) == (State.FINAL, 16, 10)
+    assert later.bars("m15", TODAY, TODAY).height == 26
+    stored = later.bars("h4", TODAY, TODAY)
+    assert later.ledger.underivable_bars(later.symbol_id, [TODAY]) == []
+    assert row.again_at is not None
+    later.later += row.again_at - later.now
+    later.fill(TODAY, TODAY)
+    later.assert_exact(TODAY, TODAY)
+    assert {row[0] for name in ("m15", "h1", "h4") for row in statuses(later, name)} == {"polygon"}
+    assert later.bars("h4", TODAY, TODAY)["high"].to_list() == stored["high"].to_list()

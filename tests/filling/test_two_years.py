@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -86,23 +86,28 @@ def test_halts_and_splits_are_stored_as_traded(
     one.assert_exact(first, last)
     assert len(simulator.requests()) <= 2
     reasons = {row.reason for row in one.coverage(first, last).values()}
-    assert reasons <= {None, Reason.HALTED}
+    assert reasons <= {None, Reason.UNCONFIRMED}
 
 
 @pytest.mark.parametrize(
     ("symbol", "reasons", "whole_days"),
     [
-        ("HALT", {"halted"}, {date(2025, 9, 17), date(2026, 9, 16)}),
+        ("HALT", {"halted", "unconfirmed"}, {date(2025, 9, 17), date(2026, 9, 16)}),
         ("THIN", {"no_trade"}, None),
         ("AAPL", set(), set()),
     ],
 )
-def test_a_busy_symbol_is_halted_and_an_illiquid_one_has_no_trade(
+def test_what_others_traded_through_is_a_halt_and_an_illiquid_symbol_has_no_trade(
     desk: Callable[..., Desk], symbol: str, reasons: set[str], whole_days: set[date] | None
 ) -> None:
+    desk("MIDL").fill()
     one = desk(symbol)
     one.fill()
     rows = one.coverage()
+    if symbol == "THIN":
+        # A day without a trade that is the only one around.
+        assert sum(row.unconfirmed > 0 for row in rows.values()) <= 2
+        rows = {day: row for day, row in rows.items() if not row.unconfirmed}
     empty = {day for day, row in rows.items() if not row.bars}
     partly = [row for row in rows.values() if 0 < row.bars < row.expected]
     found = {rows[day].reason for day in empty} | {
@@ -129,11 +134,15 @@ def test_sessions_before_a_listing_say_so(desk: Callable[..., Desk]) -> None:
     assert all(row.bars == row.expected for day, row in rows.items() if day >= date(2025, 6, 16))
 
 
-def test_an_unknown_symbol_is_settled_as_empty(desk: Callable[..., Desk]) -> None:
-    one = desk("ZZTOP")
-    one.fill(date(2026, 10, 1), date(2026, 11, 19))
-    rows = one.coverage(date(2026, 10, 1), date(2026, 11, 19)).values()
-    assert {(row.state, row.reason) for row in rows} == {(State.FINAL, Reason.PROVIDER_EMPTY)}
+def test_an_unknown_symbol_is_settled_and_believed_to_have_nothing_after_twenty_days(
+    desk: Callable[..., Desk],
+) -> None:
+    one, days = desk("ZZTOP"), (date(2026, 10, 1), date(2026, 11, 19))
+    for later, reason in [(0, Reason.UNCONFIRMED), (20, Reason.PROVIDER_EMPTY)]:
+        one.later = timedelta(days=later)
+        one.fill(*days)
+        rows = one.coverage(*days).values()
+        assert {(row.state, row.reason) for row in rows} == {(State.FINAL, reason)}
 
 
 def test_what_the_plan_does_not_reach_is_cut_and_the_rest_is_exact(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import pytest
@@ -17,7 +18,10 @@ from swiftbolt_assets.market.coverage import (
     State,
     beyond_plan,
     judge,
+    kept_slots,
+    reconsider,
 )
+from swiftbolt_assets.market.doubt import Elsewhere
 from swiftbolt_assets.market.sessions import Session, xnys
 
 DAYS = [date(2025, 1, 8), date(2025, 7, 3), date(2025, 11, 28), date(2026, 3, 9)]
@@ -32,6 +36,7 @@ def _session(day: date) -> Session:
 SESSION = _session(DAYS[0])
 SLOTS = SESSION.slot_starts()
 WEEK = timedelta(days=7)
+NOW = SESSION.closes + timedelta(hours=9)
 
 
 def evidence(
@@ -40,7 +45,7 @@ def evidence(
     rejected: list[datetime] | None = None,
 ) -> Evidence:
     earliest, latest = known or (None, None)
-    return Evidence(last_bar, earliest, latest, rejected or [])
+    return Evidence(NOW, last_bar, earliest, latest, rejected or [])
 
 
 def answered(times: int, bars: list[datetime], shown: Evidence) -> SessionCoverage:
@@ -124,7 +129,7 @@ def test_bars_that_are_rejected_by_turns_are_not_asked_for_without_end() -> None
 
 def test_an_answer_with_stray_bars_proves_no_absence_alone() -> None:
     bars = [at for at in SLOTS if at != SLOTS[5]]
-    shown = Evidence(SLOTS[-1], None, None, [], doubtful=True)
+    shown = Evidence(NOW, SLOTS[-1], None, None, [], doubtful=True)
     assert [answered(times, bars, shown).state for times in (1, 2)] == [State.OPEN, State.FINAL]
 
 
@@ -143,6 +148,136 @@ def test_a_session_whose_bars_were_all_rejected_says_so() -> None:
     shown = evidence(SLOTS[-1] + WEEK, (SLOTS[0], SLOTS[-1] + WEEK), rejected=SLOTS[:1])
     found = answered(3, [], shown)
     assert (found.state, found.reason) == (State.FINAL, Reason.REJECTED)
+
+
+#: An afternoon that a symbol which is never silent lacks, and what shows that.
+AFTERNOON, MORNING = SLOTS[20:], SLOTS[:20]
+NOON = SLOTS[8:12]
+
+
+def doubting(
+    missing: list[datetime], elsewhere: Elsewhere | None = None, days: float = 0
+) -> Evidence:
+    """Return an answer with a bar of a week later, whose absences here are unlikely."""
+    known = (SLOTS[0] - WEEK, SLOTS[-1] + WEEK)
+    return Evidence(
+        NOW + timedelta(days=days),
+        known[1],
+        *known,
+        [],
+        unlikely=frozenset(missing),
+        elsewhere=elsewhere or Elsewhere(),
+    )
+
+
+def test_an_unlikely_absence_is_final_for_whoever_waits_and_asked_for_again() -> None:
+    row = judge(SESSION, MORNING, doubting(AFTERNOON), None)
+    assert (row.state, row.bars, row.unconfirmed) == (State.FINAL, 20, 6)
+    assert row.absences == dict.fromkeys(AFTERNOON, Reason.UNCONFIRMED)
+    assert (row.doubted_at, row.again_at) == (NOW, NOW + timedelta(hours=4))
+    assert row.is_settled(NOW + timedelta(hours=3))
+    assert not row.is_settled(NOW + timedelta(hours=4))
+
+
+def test_after_hours_a_day_five_and_twenty_days_of_the_same_it_is_believed() -> None:
+    row, asked = None, []
+    for days in (0, 1 / 6, 1, 5, 20):
+        row = judge(SESSION, MORNING, doubting(AFTERNOON, days=days), row)
+        asked.append(row.again_at and (row.again_at - NOW) / timedelta(days=1))
+        assert row.state is State.FINAL
+    assert asked == [pytest.approx(1 / 6), 1, 5, 20, None]
+    assert row is not None
+    assert (row.unconfirmed, set(row.absences.values())) == (0, {Reason.NO_TRADE})
+
+
+def test_one_that_rode_along_shortly_before_its_time_need_not_be_asked_again_for_it() -> None:
+    row = judge(SESSION, MORNING, doubting(AFTERNOON), None)
+    row = judge(SESSION, MORNING, doubting(AFTERNOON, days=0.8), row)
+    assert row.again_at == NOW + timedelta(days=5)
+
+
+def test_what_is_delivered_later_ends_the_doubt() -> None:
+    row = judge(SESSION, MORNING, doubting(AFTERNOON), None)
+    row = judge(SESSION, SLOTS, doubting([], days=5), row)
+    assert (row.bars, row.unconfirmed, row.again_at, row.doubted_at) == (26, 0, None, None)
+
+
+def test_a_silence_while_others_trade_that_ends_the_same_day_is_a_halt_and_asked_for_again() -> (
+    None
+):
+    bars = [slot for slot in SLOTS if slot not in NOON]
+    others = Elsewhere(traded=frozenset(SLOTS))
+    row = judge(SESSION, bars, doubting(NOON, others), None)
+    assert (row.absences, row.unconfirmed) == (dict.fromkeys(NOON, Reason.HALTED), 0)
+    assert row.again_at == NOW + timedelta(hours=4)
+
+
+def test_a_silence_to_the_close_or_of_a_whole_day_is_no_halt_on_the_word_of_others_alone() -> None:
+    others = Elsewhere(traded=frozenset(SLOTS))
+    row = judge(SESSION, MORNING, doubting(AFTERNOON, others), None)
+    assert set(row.absences.values()) == {Reason.UNCONFIRMED}
+    once = judge(SESSION, [], doubting(SLOTS, others), None)
+    day = judge(SESSION, [], doubting(SLOTS, others), once)
+    assert (once.state, day.state, day.reason) == (State.OPEN, State.FINAL, Reason.UNCONFIRMED)
+    assert day.unconfirmed == 26
+
+
+def test_another_provider_that_saw_nothing_makes_it_a_halt_or_no_trade() -> None:
+    silent = frozenset(AFTERNOON)
+    for traded, reason in [(frozenset(SLOTS), Reason.HALTED), (frozenset(), Reason.NO_TRADE)]:
+        row = judge(SESSION, MORNING, doubting(AFTERNOON, Elsewhere(traded, agreed=silent)), None)
+        assert (set(row.absences.values()), row.again_at) == ({reason}, None)
+
+
+def test_another_provider_that_saw_it_trade_keeps_the_doubt_whatever_time_passes() -> None:
+    seen = Elsewhere(traded=frozenset(SLOTS), contradicted=frozenset(AFTERNOON[:1]))
+    row = judge(SESSION, MORNING, doubting(AFTERNOON, seen), None)
+    row = judge(SESSION, MORNING, doubting(AFTERNOON, seen, days=30), row)
+    assert (row.unconfirmed, row.again_at) == (6, None)
+
+
+def test_a_price_that_is_hard_to_believe_is_asked_for_in_minutes_and_rejected_in_the_end() -> None:
+    bars = [slot for slot in SLOTS if slot != SLOTS[5]]
+    row = None
+    for days in (0, 0):
+        shown = replace(doubting([], days=days), suspects=frozenset(SLOTS[5:6]))
+        row = judge(SESSION, bars, shown, row)
+    assert row is not None
+    assert (row.state, row.unconfirmed) == (State.FINAL, 1)
+    assert row.again_at == NOW + timedelta(minutes=10)
+    shown = replace(doubting([], days=21), suspects=frozenset(SLOTS[5:6]))
+    row = judge(SESSION, bars, shown, row)
+    assert row.absences == {SLOTS[5]: Reason.REJECTED}
+
+
+def test_a_bar_that_came_twice_is_marked_as_long_as_it_is_there() -> None:
+    shown = replace(doubting([]), confirmed={SLOTS[5]: "far_from_neighbours"})
+    row = judge(SESSION, SLOTS, shown, None)
+    assert row.marks == {SLOTS[5]: "far_from_neighbours"}
+    again = judge(SESSION, SLOTS, doubting([], days=1), row)
+    assert again.marks == row.marks
+
+
+def test_evidence_that_comes_without_an_answer_settles_and_changes_no_time_of_asking() -> None:
+    bars = [slot for slot in SLOTS if slot not in NOON]
+    row = judge(SESSION, bars, doubting(NOON), None)
+    assert row.unconfirmed == 4
+    later = NOW + timedelta(hours=1)
+    halted = reconsider(SESSION, bars, row, Elsewhere(traded=frozenset(NOON)), later)
+    assert set(halted.absences.values()) == {Reason.HALTED}
+    assert (halted.again_at, halted.answers) == (row.again_at, row.answers)
+    assert reconsider(SESSION, bars, row, Elsewhere(), later) == row
+    seen = Elsewhere(traded=frozenset(NOON), contradicted=frozenset(NOON[:1]))
+    assert reconsider(SESSION, bars, halted, seen, later).unconfirmed == 4
+
+
+def test_live_bars_stay_where_history_has_confirmed_nothing() -> None:
+    row = judge(SESSION, MORNING, doubting(AFTERNOON), None)
+    assert kept_slots([row]) == AFTERNOON
+    quiet = judge(SESSION, MORNING, doubting([]), None)
+    assert kept_slots([quiet]) == []
+    empty = judge(SESSION, [], doubting(SLOTS), judge(SESSION, [], doubting(SLOTS), None))
+    assert kept_slots([empty]) == SLOTS
 
 
 def test_a_session_beyond_the_plan_is_settled_without_bars() -> None:
@@ -166,16 +301,22 @@ def answers(draw: st.DrawFn) -> tuple[Session, list[tuple[set[datetime], Evidenc
     instants = st.one_of(
         st.none(), st.sampled_from([*slots, slots[0] - WEEK, session.closes + WEEK])
     )
+    some = st.integers(0, 2 ** len(slots) - 1).map(
+        lambda mask: frozenset(slot for at, slot in enumerate(slots) if mask >> at & 1)
+    )
     stored: set[datetime] = set()
     heard = []
     for _ in range(ANSWERS_AT_MOST):
-        stored = stored | draw(st.sets(st.sampled_from(slots)))
+        stored = stored | draw(some)
         rejected = draw(st.lists(st.sampled_from(slots), max_size=3))
         shown = Evidence(
+            NOW + timedelta(days=draw(st.floats(0, 40))),
             *(draw(instants) for _ in range(3)),
             rejected,
             draw(st.booleans()),
-            paces=draw(st.dictionaries(st.sampled_from(DAYS), st.floats(1, 1e4), max_size=3)),
+            unlikely=draw(some),
+            suspects=draw(st.sets(st.sampled_from(slots), max_size=2)),
+            elsewhere=Elsewhere(*(draw(some) for _ in range(3))),
         )
         heard.append((stored, shown))
     return session, heard
@@ -196,6 +337,8 @@ def test_a_final_session_explains_every_quarter_hour_and_six_answers_settle_all(
         missing = set(session.slot_starts()) - bars
         if bars:
             assert set(prior.absences) == missing
+        assert prior.unconfirmed <= prior.expected - prior.bars
+        assert prior.again_at is None or prior.again_at > shown.now
         if prior.state is State.FINAL:
             assert prior.bars == prior.expected or prior.absences or prior.reason
         if prior.answers >= (ANSWERS_AT_MOST if shown.rejected else ANSWERS_REJECTED):

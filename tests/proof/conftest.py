@@ -84,7 +84,7 @@ class Notary:
         filler = Filler(PolygonClient(transport), store, ledger)
         try:
             sessions = xnys().between(first, last)
-            list(filler.fill(target, sessions, today=self.today, force=force))
+            list(filler.fill(target, sessions, now=self.now, force=force))
         finally:
             transport.close()
             store.close()

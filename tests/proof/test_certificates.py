@@ -80,11 +80,15 @@ def test_it_is_printed_for_people(aapl: Any) -> None:
     assert text.startswith("AAPL (simulated): certificate issued\n")
     assert "  window     2026-11-09 to 2026-11-19\n" in text
     assert "  bars       234 m15, 63 h1, 18 h4\n" in text
-    assert "  missing    0 of 234 quarter hours\n" in text
+    assert "  in doubt   nothing\n" in text
+    assert "  proven     234 of 234 quarter hours: 100.00% bar, 0.00% absent, 0.00% unconf" in text
 
 
-def test_A42_a_halt_is_accounted_for(notary: Callable[..., Any]) -> None:
+def test_A42_a_halt_is_accounted_for_when_others_traded_meanwhile(
+    notary: Callable[..., Any],
+) -> None:
     one = notary(IN_MARCH)
+    one.fill("AAPL", date(2026, 3, 2), date(2026, 3, 19))
     one.fill("HALT", date(2026, 3, 2), date(2026, 3, 19))
     certificate = one.proof("HALT")["certificate"]
     assert_accounted(one, certificate)
@@ -95,16 +99,19 @@ def test_A42_a_halt_is_accounted_for(notary: Callable[..., Any]) -> None:
     assert "  absent     7 halted (quarter hours)\n" in one.prove("HALT")
 
 
-def test_A42_a_day_without_any_trade_of_a_busy_symbol_is_a_halt(
+def test_A42_a_day_without_any_trade_of_a_busy_symbol_is_in_doubt_and_not_proven(
     notary: Callable[..., Any],
 ) -> None:
     one = notary(IN_NOVEMBER)
     one.fill("HALT", date(2026, 9, 8), LAST)
     certificate = one.proof("HALT")["certificate"]
     assert_accounted(one, certificate)
-    assert certificate["absent"] == {"halted": 26}
+    assert (certificate["absent"], certificate["unconfirmed"]) == ({}, 26)
+    assert sum(certificate["shares"].values()) == pytest.approx(1)
+    assert certificate["shares"]["unconfirmed"] == 26 / certificate["quarter_hours"]
     (day,) = [day for day in certificate["days"] if day["day"] == "2026-09-16"]
-    assert day["slots"] == "h" * 26
+    assert day["slots"] == "u" * 26
+    assert "  in doubt   26 unconfirmed, asked for again (quarter hours)\n" in one.prove("HALT")
 
 
 def test_A42_a_listing_inside_the_window_is_accounted_for(notary: Callable[..., Any]) -> None:
@@ -186,7 +193,7 @@ def test_an_invented_bar_and_an_altered_reason_are_named(notary: Callable[..., A
         " where absences <> '{}'"
     )
     # 10:30 in New York.
-    assert "m15 2026-03-11T14:30:00Z: halted became not_listed" in one.refusal("HALT")
+    assert "m15 2026-03-11T14:30:00Z: unconfirmed became not_listed" in one.refusal("HALT")
     one.rows(
         "insert into ohlc_bars_v2 (symbol_id, timeframe, ts, provider, open, high, low, close,"
         " volume) select symbol_id, timeframe, '2026-03-11T15:00Z', provider, 1, 1, 1, 1, 1"

@@ -82,7 +82,7 @@ class Office:
         symbol_id = self.symbol(ticker)
         target = Target(ticker, symbol_id, 200, (Timeframe.H1, Timeframe.H4))
         filler = Filler(PolygonClient(self.transport), self.store, self.ledger)
-        list(filler.fill(target, xnys().between(first, last), today=TODAY))
+        list(filler.fill(target, xnys().between(first, last), now=NOW))
         return symbol_id
 
     def look_up(self) -> list[str]:

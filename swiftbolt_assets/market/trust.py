@@ -1,5 +1,0 @@
-"""stub"""
-
-
-def distrust(bars, sessions):
-    return None
