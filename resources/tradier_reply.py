@@ -139,7 +139,7 @@ def parse_series(reply: Reply) -> pl.DataFrame:
     bars = _series(reply.body)
     if bars.height and bars["ts"].null_count() == bars.height:
         raise MalformedReplyError(
-            f"none of its {bars.height:,} bars has a time: `time` and `timestamp` contradict each other"
+            f"none of its {bars.height:,} bars has a time: `time` and `timestamp` contradict"
         )
     return bars
 

@@ -8,12 +8,13 @@ more of its trading would lie in regular hours, and loudly when bars at impossib
 come home, too; sessions in a row add up, and each that speaks against it takes away, so that one
 side of a change of daylight saving is found, and all from some date on.
 
-Volume counts by its root: a closing auction or the hour after earnings outweighs no day. One
-session decides nothing unless bars at impossible hours support it: a halt after a busy morning
-before the open looks just like a shift. What cannot be told: a shift of one session (two for half
-an hour) in a reply without extended hours, of a thin symbol with a handful of bars a session (each
-with five or less says nothing), by a quarter of an hour, or by whole days (but for bars on days
-without a session).
+Volume counts by a power below one, so that a closing auction or the hour after earnings outweighs
+no day. One session decides nothing unless bars at impossible hours support it: a halt after a busy
+morning before the open looks just like a shift. What cannot be told: a shift by a quarter of an
+hour, or by whole days (but for bars on days without a session); by half an hour in one session, or
+in fewer than five to ten of a symbol that trades little before the open; any in fewer than five
+sessions of a reply without extended hours; and any of a thin symbol with a handful of bars a
+session, since one with five or less says nothing.
 
 What belongs here: doubts about the reply. What does not: single bars (`validation.py`,
 `outliers.py`), what it proves (`coverage.py`), and the units of its stamps
@@ -22,7 +23,7 @@ What belongs here: doubts about the reply. What does not: single bars (`validati
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -64,7 +65,7 @@ _STRAYS, _STRAY_SHARE = 4, 0.02
 
 
 def distrust(bars: pl.DataFrame, sessions: Sequence[Session]) -> str | None:
-    """Return what is wrong with a reply as a whole, one line; None for one to be judged by its bars.
+    """Return what is wrong with a reply as a whole, in one line; None to go on to its bars.
 
     Args:
         bars: `BAR_SCHEMA` as delivered: any order, any value null or not finite.
@@ -90,9 +91,12 @@ def distrust(bars: pl.DataFrame, sessions: Sequence[Session]) -> str | None:
         timed, cell = timed.filter(pl.Series(within)), cell[within]
     volume = np.nan_to_num(timed["volume"].to_numpy(), nan=0.0, posinf=0.0, neginf=0.0)
     size = len(sessions) * _DAY
-    trading = np.bincount(cell, np.maximum(volume, 0.0) ** _DAMPED, size).reshape(-1, _DAY)
-    counts = np.bincount(cell, minlength=size).reshape(-1, _DAY)
-    return _shifted(trading, counts, (closes - opens) // _SLOT_US, sessions)
+    trading: Floats = np.bincount(cell, np.maximum(volume, 0.0) ** _DAMPED, size).astype(float)
+    counts: Floats = np.bincount(cell, minlength=size).astype(float)
+    days = len(sessions), _DAY
+    return _shifted(
+        trading.reshape(days), counts.reshape(days), (closes - opens) // _SLOT_US, sessions
+    )
 
 
 def _on_closed_days(
@@ -114,7 +118,7 @@ def _on_closed_days(
 
 def _shifted(
     trading: Floats,
-    counts: NDArray[np.int64],
+    counts: Floats,
     slots: NDArray[np.int64],
     sessions: Sequence[Session],
 ) -> str | None:
@@ -158,7 +162,7 @@ def _shifted(
     )
 
 
-def _inside(amounts: NDArray[Any], first: int, width: NDArray[np.int64]) -> Floats:
+def _inside(amounts: Floats, first: int, width: NDArray[np.int64]) -> Floats:
     """Return what of each row lies in `width` quarter hours from `first` on, by shift.
 
     Around midnight of the same day: what a shift carried over it came from a day much the same.
@@ -167,7 +171,8 @@ def _inside(amounts: NDArray[Any], first: int, width: NDArray[np.int64]) -> Floa
     np.cumsum(np.tile(amounts, 2), axis=1, out=sums[:, 1:])
     starts = (first + _SHIFTS) % _DAY
     rows = np.arange(len(amounts))[:, None]
-    return sums[rows, starts + width[:, None]] - sums[rows, starts]
+    found: Floats = sums[rows, starts + width[:, None]] - sums[rows, starts]
+    return found
 
 
 def _loudest_run(said: Sequence[float]) -> tuple[float, int, int]:

@@ -41,9 +41,9 @@ _PRICES = ("open", "high", "low", "close")
 _OPTIONAL = ("vwap", "trade_count")
 _SLOT_US = 15 * 60 * 1_000_000
 
-#: No share has cost ten million dollars (the dearest, BRK.A, costs 0.8 million); no quarter hour has
-#: seen a hundred billion shares (all of the US market trades some 20 billion a day) or a billion
-#: trades. The table refuses the same (`migrations/sql/0010_values.sql`).
+#: No share has cost ten million dollars (the dearest, BRK.A, costs 0.8 million); no quarter hour
+#: has seen a hundred billion shares (all of the US market trades some 20 billion a day) or a
+#: billion trades. The table refuses the same (`migrations/sql/0010_values.sql`).
 PRICE_LIMIT = 1e7
 VOLUME_LIMIT = 1e11
 TRADES_LIMIT = 10**9

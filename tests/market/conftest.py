@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-import polars as pl
 import pytest
 
 from resources.polygon_reply import parse_page
@@ -18,6 +17,8 @@ from swiftbolt_assets.simulator.wire import Ask, BarPage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    import polars as pl
 
     from swiftbolt_assets.market.sessions import Session
 

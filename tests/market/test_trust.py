@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from swiftbolt_assets.market.bars import BAR_SCHEMA, empty_bars
 from swiftbolt_assets.market.by_session import of_sessions
@@ -255,6 +257,25 @@ def test_the_order_of_the_wire_is_no_matter() -> None:
     shuffled = bars.sample(fraction=1, shuffle=True, seed=1)
     assert distrust(shuffled, sessions) is None
     assert distrust(moved(shuffled, 60), sessions) == distrust(moved(bars, 60), sessions)
+
+
+_anything = st.fixed_dictionaries(
+    {
+        "ts": st.none()
+        | st.datetimes(datetime(2026, 10, 20), datetime(2026, 11, 25), timezones=st.just(UTC)),  # noqa: DTZ001 - hypothesis adds the zone
+        "volume": st.none() | st.floats(),
+    }
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(_anything, max_size=30), st.integers(0, 10))
+def test_any_delivery_is_believed_or_doubted_in_one_line(
+    rows: list[dict[str, object]], count: int
+) -> None:
+    bars = pl.DataFrame(rows, schema=BAR_SCHEMA, orient="row")
+    said = distrust(bars, sessions_of(date(2026, 10, 28), count))
+    assert said is None or (said and "\n" not in said)
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,8 @@ def test_a_reply_that_delivers_everything_twice_is_not_mostly_rejected() -> None
     assert mostly_rejected(18, verdict.rejects) is None
     bad = judged([*rows[:6] * 2, *[bar(TEN + i * SLOT, low=-1.0) for i in range(7, 14)]])
     assert mostly_rejected(19, bad.rejects) == (
-        "7 of 13 bars were rejected (price_not_positive: open=10.0, high=12.0, low=-1.0, close=11.0)"
+        "7 of 13 bars were rejected"
+        " (price_not_positive: open=10.0, high=12.0, low=-1.0, close=11.0)"
     )
 
 

@@ -200,7 +200,7 @@ def test_a_page_in_another_unit_of_time_is_malformed_and_told_by_its_stamps(
 @pytest.mark.parametrize("junk", [None, "x", {"t": "2025-07-01"}, {"t": -1}, {"t": 10**17}])
 def test_a_page_without_any_time_is_malformed(junk: object) -> None:
     content = page(results=[junk] * 3)
-    with pytest.raises(MalformedReplyError, match="^none of its 3 bars has a time: "):
+    with pytest.raises(MalformedReplyError, match=r"^none of its 3 bars has a time: "):
         parse_page(reply(content), "AAPL")
 
 

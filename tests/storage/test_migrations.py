@@ -180,8 +180,8 @@ def test_each_step_can_be_taken_back_with_what_is_in_it(empty: Database, release
     assert [rows(empty, statement) for statement in KEPT] == before
 
 
-#: Sessions of two seeded symbols as an earlier version stored them: 2 June with a high that cannot be,
-#: 3 June with a volume that its hours hide, 4 June sound.
+#: Sessions of two seeded symbols as an earlier version stored them: 2 June with a high that cannot
+#: be, 3 June with a volume that its hours hide, 4 June sound.
 IMPOSSIBLE = """
 delete from ohlc_bars_v2;
 delete from session_coverage;
