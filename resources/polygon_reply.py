@@ -14,7 +14,17 @@ from typing import Annotated, Any
 import msgspec
 import polars as pl
 
-from resources.replies import Reply, decoded, number, retry_after, shown, whole
+from resources.replies import (
+    FIRST_S,
+    LAST_S,
+    Reply,
+    decoded,
+    number,
+    retry_after,
+    shown,
+    unit_of,
+    whole,
+)
 from swiftbolt_assets.errors import (
     BadRequestError,
     BeyondPlanError,
@@ -28,8 +38,8 @@ from swiftbolt_assets.errors import (
 from swiftbolt_assets.market.bars import TS, empty_bars
 
 #: Stamps outside are no milliseconds: seconds lie in 1970, micro- and nanoseconds beyond 2100.
-FIRST_MS = 315_532_800_000  # 1980-01-01
-LAST_MS = 4_102_444_800_000  # 2100-01-01
+FIRST_MS = FIRST_S * 1000
+LAST_MS = LAST_S * 1000
 #: More stored minutes than this no page can have used: twice the limit that is asked for.
 _MOST_MINUTES = 100_000
 
@@ -113,7 +123,8 @@ def parse_page(reply: Reply, symbol: str) -> Page:
     """Return a page of bars.
 
     Raises:
-        ProviderError: the body is no page of raw 15-minute bars of this symbol.
+        ProviderError: the body is no page of raw 15-minute bars of this symbol, or none of its
+            bars has a time.
 
     """
     try:
@@ -223,10 +234,13 @@ def _slow_page(body: bytes) -> tuple[_Envelope, pl.DataFrame | None]:
     if not isinstance(results, list):
         raise MalformedReplyError(f"results is a JSON {type(results).__name__}, not a list")
     rows: list[dict[str, Any]] = [row if isinstance(row, dict) else {} for row in results]
-    stamps = [whole(row.get("t")) for row in rows]
+    stamps = [t if (t := whole(row.get("t"))) and FIRST_MS <= t < LAST_MS else None for row in rows]
+    if rows and stamps.count(None) == len(rows):
+        looks = unit_of(row.get("t") for row in rows)
+        raise MalformedReplyError(f"none of its {len(rows):,} bars has a time: {looks}")
     fields = {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v", "vwap": "vw"}
     return head, _frame(
-        [t if t is not None and FIRST_MS <= t < LAST_MS else None for t in stamps],
+        stamps,
         {column: [number(row.get(key)) for row in rows] for column, key in fields.items()},
         [whole(row.get("n")) for row in rows],
     )

@@ -17,13 +17,17 @@ from urllib.parse import quote
 from swiftbolt_assets.errors import MalformedReplyError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 T = TypeVar("T")
 
 #: Without a usable Retry-After a whole window is waited; more than two is not believed.
 RETRY_AFTER_S = 60.0
 LONGEST_RETRY_AFTER_S = 120.0
+#: No bar is older or younger: 1980 to 2100, in seconds.
+FIRST_S = 315_532_800
+LAST_S = 4_102_444_800
+_UNITS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 _SHOWN = 200
 _INT64 = 2**63
 
@@ -125,6 +129,20 @@ def whole(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if -_INT64 <= value < _INT64 else None
+
+
+def unit_of(stamps: Iterable[object]) -> str:
+    """Return how the first number among stamps that are no times looks, such as `t: seconds`.
+
+    The units of the years 1980 to 2100 lie so far apart that none can be another.
+    """
+    stamp = next((found for one in stamps if (found := whole(one)) is not None), None)
+    if stamp is None:
+        return "no stamp is a whole number"
+    for unit, a_second in _UNITS.items():
+        if FIRST_S * a_second <= stamp < LAST_S * a_second:
+            return f"{stamp} looks like {unit}"
+    return f"{stamp} is a time in no unit"
 
 
 def shown(value: object) -> str:

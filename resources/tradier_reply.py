@@ -16,6 +16,8 @@ import msgspec
 import polars as pl
 
 from resources.replies import (
+    FIRST_S,
+    LAST_S,
     LONGEST_RETRY_AFTER_S,
     RETRY_AFTER_S,
     Reply,
@@ -24,6 +26,7 @@ from resources.replies import (
     number,
     retry_after,
     shown,
+    unit_of,
     whole,
 )
 from swiftbolt_assets.errors import (
@@ -37,9 +40,6 @@ from swiftbolt_assets.errors import (
 )
 from swiftbolt_assets.market.bars import TS, empty_bars
 
-#: Stamps outside are no seconds: milliseconds lie far beyond 2100.
-FIRST_S = 315_532_800  # 1980-01-01
-LAST_S = 4_102_444_800  # 2100-01-01
 _STATES = ("open", "closed", "premarket", "postmarket")
 _TOO_OLD = re.compile(r"must be on or after\s+(\d{4}-\d{2}-\d{2})")
 #: Tradier writes the name "null" where it means nothing.
@@ -133,13 +133,22 @@ def parse_series(reply: Reply) -> pl.DataFrame:
     null.
 
     Raises:
-        ProviderError: the body is no series.
+        ProviderError: the body is no series, or none of its bars has a time.
 
     """
+    bars = _series(reply.body)
+    if bars.height and bars["ts"].null_count() == bars.height:
+        raise MalformedReplyError(
+            f"none of its {bars.height:,} bars has a time: `time` and `timestamp` contradict"
+        )
+    return bars
+
+
+def _series(body: bytes) -> pl.DataFrame:
     try:
-        bars = _fast_body.decode(reply.body).series.data
+        bars = _fast_body.decode(body).series.data
     except msgspec.MsgspecError:
-        return _slow_series(reply.body)
+        return _slow_series(body)
     return _frame(
         [b.timestamp for b in bars],
         [b.time for b in bars],
@@ -251,9 +260,14 @@ def _slow_series(body: bytes) -> pl.DataFrame:
     if not isinstance(data, list):
         raise MalformedReplyError(f"the series holds no bars: {shown(series)}")
     rows: list[dict[str, Any]] = [row if isinstance(row, dict) else {} for row in data]
-    stamps = [whole(row.get("timestamp")) for row in rows]
+    stamps = [
+        s if (s := whole(row.get("timestamp"))) and FIRST_S <= s < LAST_S else None for row in rows
+    ]
+    if rows and stamps.count(None) == len(rows):
+        looks = unit_of(row.get("timestamp") for row in rows)
+        raise MalformedReplyError(f"none of its {len(rows):,} bars has a time: {looks}")
     return _frame(
-        [s if s is not None and FIRST_S <= s < LAST_S else None for s in stamps],
+        stamps,
         [text if isinstance(text := row.get("time"), str) else None for row in rows],
         {
             column: [number(row.get(column)) for row in rows]

@@ -5,7 +5,8 @@ quarantined with rule and value, the good ones kept. A vwap outside [low, high] 
 lots count in it and in the volume but set no price.
 
 What belongs here: rules about single bars and their neighbours in one reply. What does not:
-whether the reply is complete (`coverage.py`) or well-formed (`resources/polygon.py`).
+whether the reply is complete (`coverage.py`), believable as a whole (`trust.py`) or well-formed
+(`resources/polygon.py`), and prices that could be, but not of this symbol (`outliers.py`).
 """
 
 from __future__ import annotations
@@ -39,6 +40,13 @@ REJECT_SCHEMA: dict[str, pl.DataType] = {
 _PRICES = ("open", "high", "low", "close")
 _OPTIONAL = ("vwap", "trade_count")
 _SLOT_US = 15 * 60 * 1_000_000
+
+#: No share has cost ten million dollars (the dearest, BRK.A, costs 0.8 million); no quarter hour
+#: has seen a hundred billion shares (all of the US market trades some 20 billion a day) or a
+#: billion trades. The table refuses the same (`migrations/sql/0010_values.sql`).
+PRICE_LIMIT = 1e7
+VOLUME_LIMIT = 1e11
+TRADES_LIMIT = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +131,25 @@ def belong_elsewhere(rejects: pl.DataFrame) -> bool:
     return not rejects.is_empty() and bool(rejects["rule"].is_in(list(rules)).any())
 
 
+def mostly_rejected(delivered: int, rejects: pl.DataFrame) -> str | None:
+    """Return what to say of a reply more than half of whose bars were rejected; None otherwise.
+
+    Copies of a bar that is kept count neither as delivered nor as rejected.
+
+    Args:
+        delivered: bars of the reply.
+        rejects: those that were rejected (`REJECT_SCHEMA`).
+
+    """
+    bad = rejects.filter(pl.col("rule") != "duplicate")
+    distinct = delivered - (rejects.height - bad.height)
+    if 2 * bad.height <= distinct:
+        return None
+    rule = bad["rule"].value_counts(sort=True)["rule"][0]
+    value = bad.filter(pl.col("rule") == rule)["value"][0]
+    return f"{bad.height:,} of {distinct:,} bars were rejected ({rule}: {value})"
+
+
 @cache
 def _all_at_once() -> pa.DataFrameSchema:
     """Return the rules as a single one: 2 ms a call instead of 17, but it names no rule.
@@ -159,8 +186,11 @@ def _rule(expression: pl.Expr) -> Callable[[pa.PolarsData], pl.LazyFrame]:
 _RULES = {
     "not_finite": pl.all_horizontal(pl.col(*_PRICES, "volume", "vwap").is_finite()),
     "price_not_positive": pl.min_horizontal(*_PRICES) > 0,
+    "price_impossible": pl.max_horizontal(*_PRICES, "vwap") < PRICE_LIMIT,
     "vwap_negative": pl.col("vwap") >= 0,
     "volume_negative": pl.min_horizontal("volume", "trade_count") >= 0,
+    "volume_impossible": (pl.col("volume") < VOLUME_LIMIT)
+    & (pl.col("trade_count").fill_null(0) < TRADES_LIMIT),
     "outside_window": (pl.col("ts") >= pl.col("opens")) & (pl.col("ts") < pl.col("closes")),
     "misaligned": pl.col("ts").dt.epoch("us") % _SLOT_US == 0,
     "high_low_order": (pl.col("low") <= pl.min_horizontal("open", "close"))
@@ -171,8 +201,10 @@ _RULES = {
 _SHOWN = {
     "not_finite": (*_PRICES, "volume", "vwap"),
     "price_not_positive": _PRICES,
+    "price_impossible": (*_PRICES, "vwap"),
     "vwap_negative": ("vwap",),
     "volume_negative": ("volume", "trade_count"),
+    "volume_impossible": ("volume", "trade_count"),
     "outside_window": ("ts",),
     "misaligned": ("ts",),
     "high_low_order": _PRICES,

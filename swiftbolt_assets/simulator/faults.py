@@ -25,6 +25,13 @@ Polygon's page alone
 ``next_url_loop``      the next page is this page
 ``lost_next_url``      there is a next page, but no link to it
 ``unadjusted_flag``    `adjusted` is the opposite of what was asked, and so are the bars
+a page of bars, drawn only when named
+``hour_shift``         all bars are an hour late
+``late_bars``          all bars are 8 minutes late
+``spike_price``        a high price is 100 times what it was
+``huge_volume``        a volume is a million times what it was
+Polygon's page alone, drawn only when named
+``seconds_stamps``     all bars carry seconds where milliseconds belong
 =====================  ==========================================================================
 
 A kind that a reply cannot show (no bars, no next page, Tradier) is not drawn for it. Refusals are
@@ -61,9 +68,13 @@ BAR_PAGE = (
 )
 POLYGON_PAGE = ("wrong_ticker", "next_url_loop", "lost_next_url", "unadjusted_flag")
 KINDS = ANY_REPLY + BAR_PAGE + POLYGON_PAGE
+#: What looks like an honest reply and is none: drawn only when a plan names it.
+CREDIBLE = ("hour_shift", "late_bars", "spike_price", "huge_volume", "seconds_stamps")
+ALL_KINDS = KINDS + CREDIBLE
 
 _MONTH = -30 * 24 * 60
 _ASTRAY = 7
+_LATE = {"hour_shift": 60, "late_bars": 8}
 _TWO = 2
 _BAD_GATEWAY = (
     b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
@@ -106,7 +117,7 @@ def parse_plan(value: object) -> FaultPlan:
     checks: dict[str, Callable[[object], bool]] = {
         "rate": lambda rate: _is_number(rate, 1.0),
         "kinds": lambda kinds: (
-            isinstance(kinds, list) and bool(kinds) and all(kind in KINDS for kind in kinds)
+            isinstance(kinds, list) and bool(kinds) and all(kind in ALL_KINDS for kind in kinds)
         ),
         "seed": lambda seed: isinstance(seed, int),
         "times": lambda times: times is None or (isinstance(times, int) and times >= 0),
@@ -117,7 +128,7 @@ def parse_plan(value: object) -> FaultPlan:
         if key not in checks:
             raise UsageError(f"{key}: it is no setting of faults; use {', '.join(checks)}")
         if not checks[key](item):
-            raise UsageError(f"{key}: {item!r} is not possible; kinds are {', '.join(KINDS)}")
+            raise UsageError(f"{key}: {item!r} is not possible; kinds are {', '.join(ALL_KINDS)}")
     known: dict[str, Any] = {**value, "kinds": tuple(value.get("kinds", KINDS))}
     return FaultPlan(**known)
 
@@ -206,15 +217,19 @@ def _applies(kind: str, result: Reply | BarPage) -> bool:
         return False
     if kind == "lost_next_url":
         return result.next_url is not None
-    if kind in POLYGON_PAGE:
+    if kind in POLYGON_PAGE or kind == "seconds_stamps":
         return bool(result.ticker)
     return kind != "disorder" or len(result.rows) >= _TWO
 
 
 def _spoilt_rows(kind: str, page: BarPage, rows: list[Row], at: int) -> list[Row]:
-    """Return the rows with one bar at fault."""
-    opens, _high, low, close = page.prices
+    """Return the rows with one bar, or all, at fault."""
+    opens, high, low, close = page.prices
     row = rows[at]
+    if kind in _LATE:
+        return [page.moved(one, _LATE[kind]) for one in rows]
+    if kind == "seconds_stamps":
+        return [{**one, "t": str(int(one["t"]) // 1000)} for one in rows]
     if kind == "duplicate":
         return [*rows[: at + 1], dict(row), *rows[at + 1 :]]
     if kind == "foreign_date":
@@ -227,5 +242,7 @@ def _spoilt_rows(kind: str, page: BarPage, rows: list[Row], at: int) -> list[Row
         "negative": {**row, low: "-" + row[low]},
         "string_price": {**row, close: f'"{row[close]}"'},
         "misaligned": page.moved(row, _ASTRAY),
+        "spike_price": {**row, high: repr(float(row[high]) * 100)},
+        "huge_volume": {**row, page.volume: repr(float(row[page.volume]) * 1e6)},
     }
     return [*rows[:at], changed.get(kind, row), *rows[at + 1 :]]

@@ -133,6 +133,7 @@ class Aggregates:
         return BarPage(
             rows=rows[::-1] if query.descending else rows,
             prices=_PRICES,
+            volume="v",
             moved=_moved,
             print_page=lambda page: _print(page, adjusted=query.adjusted, status=status),
             ticker=query.ticker,

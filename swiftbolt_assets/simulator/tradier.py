@@ -85,6 +85,7 @@ class Timesales:
         return BarPage(
             rows=_ticks(bars) if is_tick else _rows(bars),
             prices=("price",) * 4 if is_tick else _PRICES,
+            volume="volume",
             moved=_moved,
             print_page=lambda page: _print(page, ask.accept),
         )

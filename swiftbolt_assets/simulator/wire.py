@@ -57,6 +57,7 @@ class BarPage:
     Attributes:
         rows: the bars.
         prices: the row's keys of open, high, low, close.
+        volume: the row's key of the volume.
         moved: a copy of a row, moved by so many minutes.
         print_page: the reply for a page.
         ticker: the echo, or empty where the format has none.
@@ -69,6 +70,7 @@ class BarPage:
 
     rows: list[Row]
     prices: tuple[str, str, str, str]
+    volume: str
     moved: Callable[[Row, int], Row]
     print_page: Callable[[BarPage], Reply]
     ticker: str = ""

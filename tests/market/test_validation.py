@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swiftbolt_assets.market.bars import BAR_SCHEMA, empty_bars
-from swiftbolt_assets.market.validation import REJECT_SCHEMA, Verdict, validate
+from swiftbolt_assets.market.validation import REJECT_SCHEMA, Verdict, mostly_rejected, validate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,9 +47,9 @@ def rules(verdict: Verdict) -> list[str]:
         bar(vwap=8.0),  # odd lots count in it but set no price
         bar(vwap=0.0),
         bar(volume=0.0, trade_count=0),
-        bar(volume=1.2e12),
+        bar(volume=9.9e10, trade_count=999_999_999),
         bar(open=0.0001, high=0.0001, low=0.0001, close=0.0001),
-        bar(open=700_000.0, high=1e6, low=1.0, close=800_000.0),
+        bar(open=700_000.0, high=9_999_999.0, low=1.0, close=800_000.0, vwap=9_999_999.0),
         bar(OPENS),
         bar(CLOSES - SLOT),
     ],
@@ -81,6 +81,14 @@ def test_a_sound_bar_is_kept_as_it_is(row: dict[str, Any]) -> None:
         (bar(vwap=-0.5), "vwap_negative", "vwap=-0.5"),
         (bar(volume=-1.0), "volume_negative", "volume=-1.0"),
         (bar(trade_count=-1), "volume_negative", "trade_count=-1"),
+        (bar(high=1e7), "price_impossible", "high=10000000.0"),
+        (bar(high=1e12), "price_impossible", "high=1000000000000.0"),
+        (bar(high=2e7, open=1.5e7, trade_count=None), "price_impossible", "open=15000000.0"),
+        (bar(vwap=1e7), "price_impossible", "vwap=10000000.0"),
+        (bar(high=1e9, vwap=None), "price_impossible", "high=1000000000.0"),
+        (bar(volume=1e11), "volume_impossible", "volume=100000000000.0"),
+        (bar(volume=1e20, trade_count=None), "volume_impossible", "volume=1e+20"),
+        (bar(trade_count=10**9), "volume_impossible", "trade_count=1000000000"),
         (bar(OPENS - SLOT), "outside_window", "2026-03-06 04:45:00"),
         (bar(CLOSES), "outside_window", "2026-03-07 05:00:00"),
         (bar(TEN.replace(year=1970)), "outside_window", "1970"),
@@ -160,6 +168,32 @@ def test_disorder_is_put_in_order_and_rejects_keep_the_order_of_the_wire() -> No
     verdict = judged(rows)
     assert verdict.good["ts"].to_list() == [TEN + i * SLOT for i in (0, 2, 4)]
     assert verdict.rejects["ts"].to_list() == [TEN + i * SLOT for i in (5, 3, 1)]
+
+
+def test_a_reply_of_which_more_than_half_was_rejected_says_so_with_the_commonest_rule() -> None:
+    late = timedelta(minutes=8)
+    rows = [bar(TEN + i * SLOT + late) for i in range(5)]
+    verdict = judged([*rows, bar(low=-1.0), bar(TEN + SLOT)])
+    said = mostly_rejected(7, verdict.rejects)
+    assert said == "6 of 7 bars were rejected (misaligned: ts=2026-03-06 15:08:00+00:00)"
+    assert mostly_rejected(12, verdict.rejects) is None
+    assert mostly_rejected(11, verdict.rejects) is not None
+
+
+def test_a_reply_that_delivers_everything_twice_is_not_mostly_rejected() -> None:
+    rows = [bar(TEN + i * SLOT) for i in range(6)] * 3
+    verdict = judged(rows)
+    assert verdict.rejects.height == 12
+    assert mostly_rejected(18, verdict.rejects) is None
+    bad = judged([*rows[:6] * 2, *[bar(TEN + i * SLOT, low=-1.0) for i in range(7, 14)]])
+    assert mostly_rejected(19, bad.rejects) == (
+        "7 of 13 bars were rejected"
+        " (price_not_positive: open=10.0, high=12.0, low=-1.0, close=11.0)"
+    )
+
+
+def test_of_no_bars_none_were_rejected() -> None:
+    assert mostly_rejected(0, pl.DataFrame(schema=REJECT_SCHEMA)) is None
 
 
 @pytest.mark.parametrize(

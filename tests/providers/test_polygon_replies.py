@@ -179,6 +179,31 @@ def test_a_stamp_that_is_no_millisecond_becomes_null(stamp: object) -> None:
     assert bars["close"].to_list() == [207.53, 209.0, 208.5]
 
 
+@pytest.mark.parametrize(
+    ("a_second", "unit"), [(1, "seconds"), (10**6, "microseconds"), (10**9, "nanoseconds")]
+)
+def test_a_page_in_another_unit_of_time_is_malformed_and_told_by_its_stamps(
+    a_second: int, unit: str
+) -> None:
+    content = page()
+    for row in content["results"]:
+        row["t"] = row["t"] // 1000 * a_second
+    with pytest.raises(MalformedReplyError) as raised:
+        parse_page(reply(content), "AAPL")
+    first = T // 1000 * a_second
+    assert str(raised.value) == f"none of its 3 bars has a time: {first} looks like {unit}"
+    # One bar with a time, and it is a page of which two bars are bad.
+    content["results"][2]["t"] = T
+    assert parse_page(reply(content), "AAPL").bars["ts"].null_count() == 2
+
+
+@pytest.mark.parametrize("junk", [None, "x", {"t": "2025-07-01"}, {"t": -1}, {"t": 10**17}])
+def test_a_page_without_any_time_is_malformed(junk: object) -> None:
+    content = page(results=[junk] * 3)
+    with pytest.raises(MalformedReplyError, match=r"^none of its 3 bars has a time: "):
+        parse_page(reply(content), "AAPL")
+
+
 def test_a_missing_stamp_becomes_null() -> None:
     content = page()
     del content["results"][1]["t"]

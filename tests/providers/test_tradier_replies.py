@@ -132,6 +132,36 @@ def test_a_bar_whose_instant_is_in_doubt_has_none(changes: dict[str, Any]) -> No
     assert bars["close"].to_list() == [207.53, 209.0848]
 
 
+@pytest.mark.parametrize(
+    ("a_second", "looks"),
+    [
+        (10**3, "1751376600000 looks like milliseconds"),
+        (10**6, "1751376600000000 looks like microseconds"),
+        (10**9, "1751376600000000000 looks like nanoseconds"),
+        (0.0005, "no stamp is a whole number"),
+    ],
+)
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_series_in_another_unit_of_time_is_malformed(
+    a_second: float, looks: str, count: int
+) -> None:
+    content = json.loads(SERIES)
+    content["series"]["data"] = content["series"]["data"][:count]
+    for bar in content["series"]["data"]:
+        bar["timestamp"] *= a_second
+    with pytest.raises(MalformedReplyError) as raised:
+        parse_series(reply(content))
+    assert str(raised.value) == f"none of its {count} bars has a time: {looks}"
+
+
+def test_a_series_whose_stamps_all_contradict_its_wall_clock_is_malformed() -> None:
+    content = json.loads(SERIES)
+    for bar in content["series"]["data"]:
+        bar["timestamp"] += 3600
+    with pytest.raises(MalformedReplyError, match=r"`time` and `timestamp` contradict"):
+        parse_series(reply(content))
+
+
 @pytest.mark.parametrize("value", [None, "NaN", True, [], float("nan"), float("inf")])
 @pytest.mark.parametrize("column", ["open", "high", "low", "close", "volume", "vwap"])
 def test_an_unusable_number_becomes_null(column: str, value: object) -> None:

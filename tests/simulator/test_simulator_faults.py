@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from swiftbolt_assets.simulator.faults import BAR_PAGE, KINDS, POLYGON_PAGE
+from swiftbolt_assets.simulator.faults import ALL_KINDS, BAR_PAGE, CREDIBLE, KINDS, POLYGON_PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -151,6 +151,40 @@ def test_one_bar_of_the_page_has_a_bad_value(
     assert not any(is_bad(row[key]) for row in good["results"])
 
 
+@pytest.mark.parametrize(
+    ("kind", "of_good"),
+    [
+        ("hour_shift", lambda stamp: stamp + 3_600_000),
+        ("late_bars", lambda stamp: stamp + 480_000),
+        ("seconds_stamps", lambda stamp: stamp // 1000),
+    ],
+)
+def test_all_stamps_of_the_page_are_off_by_the_same(
+    api: httpx.Client, kind: str, of_good: Callable[[int], int]
+) -> None:
+    good, bad = spoilt(api, kind)
+    assert [row["t"] for row in bad["results"]] == [of_good(row["t"]) for row in good["results"]]
+    assert [row | {"t": 0} for row in bad["results"]] == [row | {"t": 0} for row in good["results"]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "times"), [("spike_price", "h", 100), ("huge_volume", "v", 1e6)]
+)
+def test_one_value_of_the_page_is_far_too_high(
+    api: httpx.Client, kind: str, key: str, times: float
+) -> None:
+    good, bad = spoilt(api, kind)
+    pairs = zip(good["results"], bad["results"], strict=True)
+    [(before, after)] = [(before, after) for before, after in pairs if before != after]
+    assert after == before | {key: pytest.approx(before[key] * times)}
+
+
+def test_what_looks_honest_is_drawn_only_when_it_is_named(api: httpx.Client) -> None:
+    assert not set(CREDIBLE) & set(KINDS)
+    api.put("/simulator/faults", json={"rate": 0})
+    assert api.get("/simulator/faults").json()["plan"]["kinds"] == list(KINDS)
+
+
 def test_a_null_page_has_counts_and_an_empty_one_none(api: httpx.Client) -> None:
     good, null = spoilt(api, "null_page")
     assert null["results"] is None
@@ -182,7 +216,7 @@ def test_the_other_price_basis_is_served_and_says_so(api: httpx.Client) -> None:
     assert (good["adjusted"], bad["adjusted"]) == (False, True)
 
 
-@pytest.mark.parametrize("kind", BAR_PAGE)
+@pytest.mark.parametrize("kind", [*BAR_PAGE, *CREDIBLE[:-1]])
 def test_bar_faults_reach_tradier_too(api: httpx.Client, kind: str) -> None:
     good = api.get(SALES, params=WINDOW).json()
     switch(api, kind, times=1)
@@ -194,7 +228,7 @@ def test_bar_faults_reach_tradier_too(api: httpx.Client, kind: str) -> None:
 def test_kinds_that_a_reply_cannot_show_are_not_drawn(api: httpx.Client) -> None:
     switch(api, *BAR_PAGE, *POLYGON_PAGE)
     assert api.get("/v3/reference/tickers/AAPL").status_code == 200
-    switch(api, *POLYGON_PAGE)
+    switch(api, *POLYGON_PAGE, "seconds_stamps")
     assert api.get(SALES, params=WINDOW).status_code == 200
     switch(api, "500", provider="tradier")
     assert get(api).status_code == 200
@@ -261,4 +295,4 @@ def test_the_log_counts_requests_without_their_keys(api: httpx.Client) -> None:
 def test_every_kind_is_documented() -> None:
     from swiftbolt_assets.simulator import faults
 
-    assert all(f"``{kind}``" in (faults.__doc__ or "") for kind in KINDS)
+    assert all(f"``{kind}``" in (faults.__doc__ or "") for kind in ALL_KINDS)

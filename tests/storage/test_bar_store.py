@@ -95,7 +95,7 @@ def test_odd_values_survive_the_way_to_the_table_and_back(
     starts = sessions[0].slot_starts()
     m15 = pl.DataFrame(
         [
-            (starts[0], 0.1 + 0.2, 1e6 / 3, 1e-4, 5e-324 + 0.1, 1.2e12 + 0.5, None, 2**62),
+            (starts[0], 0.1 + 0.2, 1e6 / 3, 1e-4, 5e-324 + 0.1, 9.9e10 + 0.5, None, 999_999_999),
             (starts[1], 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, None),
             (starts[25], 7.0, 7.0, 7.0, 7.0, 1e-9, 6.999, 0),
         ],

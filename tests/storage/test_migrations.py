@@ -180,6 +180,92 @@ def test_each_step_can_be_taken_back_with_what_is_in_it(empty: Database, release
     assert [rows(empty, statement) for statement in KEPT] == before
 
 
+#: Sessions of two seeded symbols as an earlier version stored them: 2 June with a high that cannot
+#: be, 3 June with a volume that its hours hide, 4 June sound.
+IMPOSSIBLE = """
+delete from ohlc_bars_v2;
+delete from session_coverage;
+insert into ohlc_bars_v2
+  (symbol_id, timeframe, ts, provider, open, high, low, close, volume, trade_count)
+select s.id, b.timeframe::timeframe, b.ts::timestamptz, 'polygon', 1, b.high, 1, 2, b.volume, 5
+  from symbols s cross join (values
+    ('m15', '2025-06-02 14:30+00', 1e12, 10), ('m15', '2025-06-02 14:45+00', 3, 10),
+    ('h1', '2025-06-02 13:30+00', 3, 10), ('h1', '2025-06-02 14:30+00', 1e12, 20),
+    ('h4', '2025-06-02 13:30+00', 1e12, 30), ('h4', '2025-06-02 17:30+00', 3, 10),
+    ('m15', '2025-06-03 19:45+00', 3, 2e11), ('h1', '2025-06-03 19:30+00', 3, 2e11),
+    ('h4', '2025-06-03 17:30+00', 3, 2e11), ('m15', '2025-06-04 13:30+00', 3, 9e10)
+  ) b (timeframe, ts, high, volume)
+ where s.ticker = 'AAPL' or (s.ticker = 'MSFT' and b.ts like '2025-06-04%');
+insert into session_coverage
+  (symbol_id, day, state, expected, bars, answers, provider, settled_at)
+select s.id, day::date, 'final', 26, 26, 1, 'polygon', now()
+  from symbols s cross join generate_series('2025-06-02', '2025-06-04', interval '1 day') day
+ where s.ticker in ('AAPL', 'MSFT');
+insert into ohlc_bars_v2
+  (symbol_id, timeframe, ts, provider, is_forecast, close, upper_band, lower_band)
+select s.id, 'd1', b.ts::timestamptz, 'ml_forecast', true, 5, upper_band, 4
+  from symbols s cross join (values
+    ((market_today() + 1)::timestamp at time zone 'UTC' + interval '12 hours', 1e9),
+    ((market_today() + 2)::timestamp at time zone 'UTC' + interval '12 hours', 6)
+  ) b (ts, upper_band)
+ where s.ticker = 'MSFT';
+"""
+
+
+def test_impossible_values_of_earlier_versions_are_rejected_and_asked_for_again(
+    empty: Database,
+) -> None:
+    upgraded_to(empty, "0009")
+    with empty.connect() as sql:
+        sql.execute("select ensure_bar_partitions(market_now(), market_now() + interval '9 days')")
+        sql.execute(IMPOSSIBLE)
+    migrate(empty, FIRST_DATE)
+    kept = rows(
+        empty,
+        "select s.ticker, b.timeframe::text, to_char(b.ts at time zone 'UTC', 'DD HH24:MI')"
+        " from ohlc_bars_v2 b join symbols s on s.id = symbol_id where not is_forecast"
+        " order by 1, b.ts, 2",
+    )
+    assert kept == [
+        ("AAPL", "h1", "02 13:30"),
+        ("AAPL", "m15", "02 14:45"),
+        ("AAPL", "h4", "02 17:30"),
+        ("AAPL", "m15", "04 13:30"),
+        ("MSFT", "m15", "04 13:30"),
+    ]
+    assert rows(empty, "select upper_band from ohlc_bars_v2 where is_forecast") == [(6,)]
+    said = rows(
+        empty,
+        "select s.ticker, rule, bar ->> 'timeframe', value from rejected_bars r"
+        " join symbols s on s.id = symbol_id order by r.id",
+    )
+    price = "open=1, high=1000000000000, low=1, close=2, vwap="
+    volume = "volume=200000000000, trade_count=5"
+    assert said == [
+        ("AAPL", "price_impossible", "h4", f"timeframe=h4, {price}"),
+        ("AAPL", "price_impossible", "m15", f"timeframe=m15, {price}"),
+        ("AAPL", "price_impossible", "h1", f"timeframe=h1, {price}"),
+        ("AAPL", "volume_impossible", "h4", f"timeframe=h4, {volume}"),
+        ("AAPL", "volume_impossible", "h1", f"timeframe=h1, {volume}"),
+        ("AAPL", "volume_impossible", "m15", f"timeframe=m15, {volume}"),
+        (
+            *("MSFT", "price_impossible", "d1"),
+            "timeframe=d1, open=, high=, low=, close=5, vwap=, bands=4 to 1000000000",
+        ),
+    ]
+    ledger = "select s.ticker, day from session_coverage join symbols s on s.id = symbol_id"
+    assert rows(empty, f"{ledger} order by 1, 2") == [
+        ("AAPL", date(2025, 6, 4)),
+        *(("MSFT", date(2025, 6, day)) for day in (2, 3, 4)),
+    ]
+    final = "select s.ticker, final from session_totals join symbols s on s.id = symbol_id"
+    assert rows(empty, f"{final} order by 1") == [("AAPL", 1), ("MSFT", 3)]
+    # Again and back: nothing is left to move.
+    downgrade(empty, "0009")
+    migrate(empty, FIRST_DATE)
+    assert rows(empty, "select count(*) from rejected_bars") == [(7,)]
+
+
 def test_what_supabase_brings_along_is_left_as_it_is(empty: Database) -> None:
     with empty.connect() as sql:
         sql.execute("create schema auth")

@@ -134,6 +134,9 @@ def test_forecasts_lie_after_today_and_have_bands(sql: Connection, aapl: UUID) -
         {"upper_band": float("nan")},
         {"upper_band": float("inf")},
         {"lower_band": float("-inf")},
+        {"lower_band": -1e7},
+        {"upper_band": 1e7},
+        {"close": 1e8},
         {"is_intraday": True},
         {"confidence_score": 1.5},
         {"confidence_score": float("nan")},
@@ -155,6 +158,9 @@ def test_forecasts_lie_after_today_and_have_bands(sql: Connection, aapl: UUID) -
     ]
     + [{name: 0.0} for name in ("open", "high", "low", "close")]
     + [{"vwap": value} for value in (float("nan"), float("inf"), -0.1)]
+    + [{"high": value} for value in (1e7, 1e12)]
+    + [{"vwap": 1e7}, {"volume": 1e11}, {"volume": 1e20}, {"trade_count": 10**9}]
+    + [{"timeframe": "h1", "volume": 4e11}, {"timeframe": "h4", "trade_count": 16 * 10**9}]
     + [
         {"trade_count": -1},
         {"high": 8.0},
@@ -185,6 +191,15 @@ def test_large_prices_and_fractions_of_shares_are_stored_to_the_digit(
     insert(sql, aapl, GOOD | row)
     found = sql.execute("select open, high, low, close, volume from ohlc_bars_v2").fetchone()
     assert found == tuple(row.values())
+
+
+def test_the_greatest_quarter_hours_fit_with_the_hours_that_they_add_up_to(
+    sql: Connection, aapl: UUID
+) -> None:
+    for timeframe, bars in (("m15", 1), ("h1", 4), ("h4", 16)):
+        most = {"high": 9_999_999.0, "volume": bars * 9.99e10, "trade_count": bars * 999_999_999}
+        insert(sql, aapl, GOOD | most | {"timeframe": timeframe})
+    assert stored(sql) == 3
 
 
 @pytest.mark.parametrize(("timeframe", "provider"), [("m1", "polygon"), ("m15", "reuters")])
