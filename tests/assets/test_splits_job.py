@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute is deprecated")
 #: The simulator's SPLT splits 10:1 on Monday 2025-09-08.
 NIGHT = ("2025-09-05|SPLT", "2025-09-09|SPLT")
-SPLITS = "/v3/reference/splits"
+SPLITS = "/stocks/v1/splits"
 
 
 def look_up(installation: Any) -> Any:

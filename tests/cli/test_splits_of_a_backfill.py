@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 #: The simulator's SPLT splits 10:1 on Monday 2025-09-08.
 WINDOW = ("--from", "2025-09-02", "--to", "2025-09-12")
-SPLITS = "/v3/reference/splits"
+SPLITS = "/stocks/v1/splits"
 
 
 def paths(market: Any) -> list[str]:
