@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
+from resources.schema import downgrade, migrate
 from swiftbolt_assets.errors import UnavailableError
 from swiftbolt_assets.market.bars import BAR_SCHEMA
 from swiftbolt_assets.market.listed_splits import Doubt, ListedState
@@ -381,3 +382,45 @@ def test_sql_counts_the_digits_of_a_ratio_as_the_domain_does(office: Callable[..
         [down for _, down in pairs],
     )
     assert [digits for (digits,) in found] == [fold_digits(*pair) for pair in pairs]
+
+
+def test_splits_of_an_older_schema_are_judged_with_the_next_answer(
+    office: Callable[..., Any],
+) -> None:
+    one = office(MSFT=(TEN_FOR_ONE,))
+    msft, nvda = (one.fill(ticker, FIRST, LAST) for ticker in ("MSFT", "NVDA"))
+    for symbol, day in ((msft, date(2026, 11, 12)), (nvda, EXECUTED)):
+        one.rows(
+            "insert into splits (symbol_id, execution_date, split_from, split_to, provider)"
+            " values (%s, %s, 1, 10, 'yahoo')",
+            symbol,
+            day,
+        )
+    one.played["AAPL"] = ()
+    del one.played["MSFT"]
+    assert one.look_up() == []
+    assert states(one, msft) == [(date(2026, 11, 12), "moved", EXECUTED)]
+    assert states(one, nvda) == [(EXECUTED, "doubtful", None)]
+
+
+def test_going_back_a_schema_keeps_one_split_a_day_the_one_that_counts(
+    office: Callable[..., Any],
+) -> None:
+    one = office()
+    symbol = one.symbol("MSFT")
+    one.rows(
+        "insert into splits (symbol_id, execution_date, split_from, split_to, state)"
+        " select %s, day::date, 1, many, state from (values ('2026-11-10', 2, 'doubtful'),"
+        " ('2026-11-10', 3, 'listed'), ('2026-11-11', 2, 'listed')) v (day, many, state)",
+        symbol,
+    )
+    downgrade(one.database, "0010")
+    assert one.rows("select execution_date, split_to from splits order by 1") == [
+        (date(2026, 11, 10), 3.0),
+        (date(2026, 11, 11), 2.0),
+    ]
+    migrate(one.database, date(2026, 1, 2))
+    assert (
+        one.rows("select adjustment_type, state, judged_at from splits")
+        == [("forward_split", "listed", None)] * 2
+    )
