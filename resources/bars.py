@@ -24,6 +24,7 @@ from resources.bar_rows import COLUMNS, VALUES, BarRows, encode
 from resources.postgres import first_line
 from resources.session_rows import write_coverage, write_rejects
 from resources.sessions_write import Replaced, Written
+from resources.split_judging import judge_near
 from swiftbolt_assets.errors import StorageError
 from swiftbolt_assets.market.bars import BAR_SCHEMA, empty_bars
 from swiftbolt_assets.market.coverage import State, kept_slots
@@ -68,6 +69,7 @@ class BarStore:
                 written = replace(written, replaced=_replace_live(connection, write))
             write_coverage(connection, write)
             write_rejects(connection, write)
+            judge_near(connection, write.symbol_id, write.opens.date(), write.closes.date())
         return written
 
     def read(

@@ -102,6 +102,8 @@ select {_TEXT}, {_VALUES}
   from get_chart_bars(
     %(symbol)s, parse_timeframe(%(timeframe)s), %(start)s, %(end)s, %(adjusted)s, %(most)s)
 """  # noqa: S608 - constants
+# Shares have six decimals at most; a sum of floats has a tail.
+_SUM = "round(sum(volume) * 1e6::float8) / 1e6::float8"
 # Weeks begin on Monday; a bar is named by the open of its first session that traded, and belongs to
 # today when that is today. It is made of all its day or week, also where the range ends within it.
 # Forecasts of days and weeks are stored as such. One order for all aggregates: one sort.
@@ -115,7 +117,7 @@ with quarters as (
    where not b.is_forecast
 ), made as (
   select min(ts) as ts, (array_agg(open order by ts))[1] as open, max(high) as high,
-    min(low) as low, (array_agg(close order by ts))[count(*)] as close, sum(volume) as volume,
+    min(low) as low, (array_agg(close order by ts))[count(*)] as close, {_SUM} as volume,
     (array_agg(provider order by ts))[count(*)] as provider, bool_and(is_intraday) as is_intraday,
     false as is_forecast,
     case

@@ -4,8 +4,10 @@ What belongs here: what is asked, page after page, and what a page says. What do
 and retries (`http.py`), where splits are kept (`splits.py`), what they do to prices
 (`swiftbolt_assets/market/splits.py`). Same headings in the same order as `polygon.py`.
 
-An answer is whole or none: what it leaves out may be removed here. Wire facts:
-massive.com/docs/rest/stocks/corporate-actions/splits.
+An answer is whole or none: what it leaves out may be removed here. A split is known by its event
+(symbol, day, kind, ratio); the provider's id and factor change from pull to pull and are only kept.
+Two ratios for one day are two splits: prices tell which happened. Wire facts:
+massive.com/docs/rest/stocks/corporate-actions/splits, and the official client's `StockSplit`.
 """
 
 from __future__ import annotations
@@ -23,20 +25,18 @@ from swiftbolt_assets.errors import MalformedReplyError
 from swiftbolt_assets.market.splits import Split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from resources.http import Transport
 
 # --- limits -------------------------------------------------------------------------------------
 
 #: The most that a page may hold; all companies together split some 1,500 times in a year.
-_LIMIT = 1000
+_LIMIT = 5000
 #: More than this many pages are a loop.
 _MAX_PAGES = 10
 
 # --- request (pure) -----------------------------------------------------------------------------
 
-_PATH = "/v3/reference/splits"
+_PATH = "/stocks/v1/splits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,7 @@ def splits_request(asked: SplitsAsked) -> Request:
         (
             *whose,
             ("execution_date.gte", asked.first.isoformat()),
-            ("order", "asc"),
-            ("sort", "execution_date"),
+            ("sort", "execution_date.asc"),
             ("limit", str(_LIMIT)),
         ),
     )
@@ -71,13 +70,35 @@ def splits_request(asked: SplitsAsked) -> Request:
 # --- parse (pure) -------------------------------------------------------------------------------
 
 
+#: Beyond these no company goes, and a product of some would be no number.
+_LEAST_RATIO, _MOST_RATIO = 1e-6, 1e6
+_KINDS = frozenset({"forward_split", "reverse_split", "stock_dividend"})
+
+
 @dataclass(frozen=True, slots=True)
 class SplitRow:
-    """One split as delivered: the symbol, the split, and the provider's id of it or None."""
+    """One split as delivered.
+
+    Attributes:
+        symbol: whose.
+        split: on the day on which it is listed.
+        kind: forward_split, reverse_split or stock_dividend; by the ratio where none is named.
+        provider_id: the provider's id of it, or None; another one at each pull.
+        factor: what prices before it are to be multiplied by, later splits included, or None; it
+            is rewritten at the next one.
+
+    """
 
     symbol: str
     split: Split
+    kind: str
     provider_id: str | None
+    factor: float | None
+
+    @property
+    def event(self) -> tuple[str, date, str, float]:
+        """Return what makes it one and the same split."""
+        return self.symbol, self.split.day, self.kind, self.split.split_to / self.split.split_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +144,13 @@ def parse_splits(reply: Reply, asked: SplitsAsked) -> SplitsPage:
         if row.split.day < asked.first or asked.symbol not in {None, row.symbol}:
             raise MalformedReplyError(f"it answers for {shown(row.symbol)} on {row.split.day}")
         rows.append(row)
-    request_id = _text(content, "request_id")
+    # A text, or a bare integer.
+    request_id = content.get("request_id")
     return SplitsPage(
         tuple(rows),
         tuple(refused),
         _text(content, "next_url"),
-        shown(request_id) if request_id else None,
+        shown(request_id) if request_id and isinstance(request_id, str | int) else None,
     )
 
 
@@ -142,9 +164,14 @@ def _row(item: object) -> SplitRow | None:
         return None
     if before is None or after is None or not (before > 0 and after > 0):
         return None
-    found = item.get("id")
+    if not _LEAST_RATIO <= after / before <= _MOST_RATIO:
+        return None
+    kind, found = item.get("adjustment_type"), item.get("id")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        kind = "forward_split" if after > before else "reverse_split"
     provider_id = shown(found) if isinstance(found, str) and found else None
-    return SplitRow(symbol, Split(day, before, after), provider_id)
+    factor = number(item.get("historical_adjustment_factor"))
+    return SplitRow(symbol, Split(day, before, after), kind, provider_id, factor)
 
 
 def _day(value: object) -> date | None:
@@ -170,8 +197,8 @@ class SplitsAnswer:
 
     Attributes:
         asked: what was asked.
-        rows: the splits, at most one a symbol and day.
-        refused: one line for each that is unusable or that contradicts another.
+        rows: the splits, each event once.
+        refused: one line for each that is unusable.
         requests: HTTP requests that it cost.
         request_id: the provider's id of the first page, or None.
 
@@ -214,11 +241,11 @@ class PolygonSplits:
                 page = conversation.get(following, partial(_check, asked=asked)).value
             pages.append(page)
             following = self._following(page, seen)
-        rows, contradicting = _one_a_day(row for page in pages for row in page.rows)
+        rows = {row.event: row for page in pages for row in page.rows}
         return SplitsAnswer(
             asked=asked,
-            rows=rows,
-            refused=(*(text for page in pages for text in page.refused), *contradicting),
+            rows=tuple(rows.values()),
+            refused=tuple(text for page in pages for text in page.refused),
             requests=conversation.requests,
             request_id=pages[0].request_id,
         )
@@ -245,17 +272,6 @@ class PolygonSplits:
 
     def _untrusted(self, why: str) -> MalformedReplyError:
         return MalformedReplyError(self._transport.key.redact(f"{NAME}: {why}"))
-
-
-def _one_a_day(rows: Iterable[SplitRow]) -> tuple[tuple[SplitRow, ...], tuple[str, ...]]:
-    """Return the splits, and those left out because two of one day contradict each other."""
-    by_day: dict[tuple[str, date], SplitRow] = {}
-    torn: dict[tuple[str, date], str] = {}
-    for row in rows:
-        key = (row.symbol, row.split.day)
-        if by_day.setdefault(key, row).split != row.split:
-            torn[key] = f"{shown(row.symbol)} splits on {row.split.day} in two ways"
-    return tuple(row for key, row in by_day.items() if key not in torn), tuple(torn.values())
 
 
 def _check(reply: Reply, asked: SplitsAsked) -> Parsed[SplitsPage]:

@@ -48,7 +48,8 @@ select s.ticker, d.last, d.open, d.high, d.low, d.previous, d.volume, d.average,
     with days as materialized (
       select (c.ts::timestamptz at time zone 'America/New_York')::date as day,
         (array_agg(c.open order by c.ts))[1] as open, max(c.high) as high, min(c.low) as low,
-        (array_agg(c.close order by c.ts desc))[1] as close, sum(c.volume) as volume,
+        (array_agg(c.close order by c.ts desc))[1] as close,
+        round(sum(c.volume) * 1e6::float8) / 1e6::float8 as volume,
         max(c.ts)::timestamptz as traded_at,
         row_number() over (order by max(c.ts) desc) as newest
         from get_chart_data_v2(

@@ -47,17 +47,22 @@ class Gap:
 
 @dataclass(frozen=True)
 class ChartSplit:
-    """A split that folds the prices before its day.
+    """A listed split, and what the prices say of it.
 
     Attributes:
-        execution_date: the first day of the new shares.
+        execution_date: the first day of the new shares, as it is listed.
         split_from, split_to: so many old shares became so many new ones.
+        effective_date: the day before which prices are folded, None where none are.
+        state: shown on its day, moved to another one, listed while prices cannot tell, repeated
+            (listed a second time), or doubtful (prices do not show it).
 
     """
 
     execution_date: date
     split_from: float
     split_to: float
+    effective_date: date | None
+    state: str
 
 
 def session_gaps(connection: Connection, symbol: str, first: date, last: date) -> Sequence[Gap]:
@@ -74,9 +79,10 @@ def session_gaps(connection: Connection, symbol: str, first: date, last: date) -
 def chart_splits(connection: Connection, symbol: str) -> Sequence[ChartSplit]:
     """Return a symbol's splits up to today, oldest first."""
     rows = connection.execute(
-        "select execution_date, split_from::float8, split_to::float8 from splits"
+        "select execution_date, split_from, split_to, effective_date, state from splits"
         " where symbol_id = (select id from symbols where ticker = %s)"
-        " and execution_date <= market_today() order by execution_date",
+        " and execution_date <= market_today()"
+        " order by execution_date, effective_date, adjustment_type, ratio",
         (symbol,),
     ).fetchall()
     return [ChartSplit(*row) for row in rows]

@@ -4,9 +4,13 @@ One request a day serves all symbols: it asks from some days before the last ans
 nothing falls between two days; a new symbol's past is asked for once. Bars come first: as long as
 their queue has work, a look-up waits, a day at most.
 
-What belongs here: statements about splits, and session ends for the check that compares them with
-prices. What does not: the request (`polygon_splits.py`), folding (`market/splits.py`, and
-`get_chart_data_v2` in SQL).
+Splits are kept as they are listed, by event: day, kind and ratio. What the prices say of each
+stands beside it. A symbol whose prices and splits do not fit is asked about again by itself, after
+hours and then days of the market's clock.
+
+What belongs here: statements about the list and what is due. What does not: the request
+(`polygon_splits.py`), holding it against prices (`split_judging.py`), folding
+(`market/splits.py`, and `get_chart_bars` in SQL).
 """
 
 from __future__ import annotations
@@ -18,12 +22,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from resources.polygon_splits import SplitsAsked
+from resources.split_judging import believe, doubt, hold_bars, judge_symbol, read_edges
+from swiftbolt_assets.market.listed_splits import Finding, Judged, ListedState, findings
+from swiftbolt_assets.market.nights import stands_out
 from swiftbolt_assets.market.plan import plan_edge
 from swiftbolt_assets.market.sessions import xnys
-from swiftbolt_assets.market.splits import Edges, Split
+from swiftbolt_assets.market.splits import Split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from datetime import date
     from uuid import UUID
 
@@ -40,13 +47,32 @@ _EDGE_MARGIN = timedelta(days=7)
 _ALL = "*"
 
 
+#: What a jump is held against: the symbol's nights of a year before, and some after.
+_YEAR, _MONTH = timedelta(days=365), timedelta(days=30)
+
+
 @dataclass(frozen=True)
 class SplitChanges:
-    """What an answer changed: splits that are new, differ, or are withdrawn."""
+    """What an answer changed.
+
+    Attributes:
+        added: splits that are new.
+        removed: those that are withdrawn.
+        symbols: whose splits are others now, or were asked about because of a doubt.
+
+    """
 
     added: int
-    changed: int
     removed: int
+    symbols: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Review:
+    """A symbol's prices held against its splits: how many nights, and those that do not fit."""
+
+    nights: int
+    findings: list[Finding]
 
 
 @dataclass(frozen=True)
@@ -101,7 +127,7 @@ class SplitBook:
             yield bool(row and row[0])
 
     def store(self, answer: SplitsAnswer, today: date) -> SplitChanges:
-        """Store an answer's splits of known symbols; rows change only where they differ.
+        """Store an answer's splits of known symbols, and judge those whose splits it changed.
 
         A split that the answer leaves out has been withdrawn, unless the plan may have cut it, the
         answer has unusable rows, or it has none at all, which looks just like a fault.
@@ -114,9 +140,11 @@ class SplitBook:
             {
                 "ticker": row.symbol,
                 "execution_date": row.split.day.isoformat(),
+                "adjustment_type": row.kind,
                 "split_from": row.split.split_from,
                 "split_to": row.split.split_to,
                 "provider_id": row.provider_id,
+                "historical_adjustment_factor": row.factor,
             }
             for row in answer.rows
         ]
@@ -130,11 +158,18 @@ class SplitBook:
             "request": answer.request_id,
         }
         with self._database.transaction() as connection:
-            stored = connection.execute(_STORE, values).fetchall()
-            removed = connection.execute(_REMOVE, values).rowcount
+            # Before any row is locked: who writes bars holds these and then changes the rows.
+            known = dict(connection.execute(_CONCERNED, values).fetchall())
+            hold_bars(connection, list(known))
+            added = [one for one, is_new in connection.execute(_STORE, values) if is_new]
+            removed = [one for (one,) in connection.execute(_REMOVE, values)]
+            unjudged = [one for (one,) in connection.execute(_UNJUDGED) if one in known]
             connection.execute(_ANSWERED, values)
-        added = sum(is_new for (is_new,) in stored)
-        return SplitChanges(added, len(stored) - added, removed)
+            for symbol_id in sorted({*added, *removed, *unjudged}):
+                judge_symbol(connection, symbol_id)
+            doubted = [one for (one,) in connection.execute(_PUT_OFF, values)]
+        changed = {known[one] for one in (*added, *removed, *unjudged)}
+        return SplitChanges(len(added), len(removed), frozenset({*changed, *doubted}))
 
     def failed(self, asked: SplitsAsked, error: ProviderError) -> None:
         """Keep why a look-up failed; it is due again in 10 minutes, doubled each time to 6 h."""
@@ -148,22 +183,70 @@ class SplitBook:
         return [FailedLookUp(None if row[0] == _ALL else row[0], *row[1:]) for row in rows]
 
     def of(self, symbol_id: UUID) -> list[Split]:
-        """Return a symbol's splits, announced ones included, ascending."""
+        """Return the splits that count, on the day on which they do, announced ones included."""
+        found = [split for one in self.listed(symbol_id) if (split := one.folds) is not None]
+        return sorted(found)
+
+    def listed(self, symbol_id: UUID) -> list[Judged]:
+        """Return a symbol's splits as they are listed, and what the prices say of each."""
         with self._database.transaction() as connection:
             rows = connection.execute(
-                "select execution_date, split_from, split_to from splits"
-                " where symbol_id = %s order by execution_date",
+                "select execution_date, split_from, split_to, state, effective_date, seen_ratio"
+                " from splits where symbol_id = %s"
+                " order by execution_date, adjustment_type, ratio",
                 (symbol_id,),
             ).fetchall()
-        return [Split(*row) for row in rows]
+        return [Judged(Split(*row[:3]), ListedState(row[3]), *row[4:]) for row in rows]
 
-    def edges(self, symbol_id: UUID, days: Sequence[date]) -> list[Edges]:
-        """Return the ends of some sessions and of the one with bars before them, ascending."""
+    def doubted(self) -> list[str]:
+        """Return the symbols whose prices and splits do not fit."""
         with self._database.transaction() as connection:
             rows = connection.execute(
-                _EDGES, {"symbol": symbol_id, "first": min(days), "last": max(days)}
+                "select symbol from split_lookups where ask_again_at is not null order by symbol"
             ).fetchall()
-        return [Edges(*row) for row in rows]
+        return [symbol for (symbol,) in rows]
+
+    def review(self, symbol_id: UUID, first: date, last: date) -> Review:
+        """Hold the prices of some sessions against the splits; what does not fit is asked again.
+
+        Raises:
+            StorageError: the database does not answer.
+
+        """
+        with self._database.transaction() as connection:
+            edges = read_edges(connection, symbol_id, first, last)
+            nights = max(0, len(edges) - 1)
+            row = connection.execute(
+                "select exists (select from splits where symbol_id = %s)", (symbol_id,)
+            ).fetchone()
+            has_splits = bool(row and row[0])
+            if not (has_splits or stands_out(edges)):
+                return Review(nights, [])
+            hold_bars(connection, [symbol_id])
+            judged = judge_symbol(connection, symbol_id)
+            around = read_edges(connection, symbol_id, first - _YEAR, last + _MONTH)
+            found = [one for one in findings(around, judged) if first <= one.day <= last]
+            if found:
+                doubt(connection, symbol_id)
+        return Review(nights, found)
+
+    def review_all(self, symbol: str) -> Review:
+        """Hold all prices of a symbol against its splits; where they fit, nothing is asked again.
+
+        Raises:
+            StorageError: the database does not answer.
+
+        """
+        with self._database.transaction() as connection:
+            row = connection.execute(_STORED_DAYS, (symbol,)).fetchone()
+        if row is None:
+            return Review(0, [])
+        symbol_id, first, last = row
+        review = self.review(symbol_id, first, last)
+        if not review.findings:
+            with self._database.transaction() as connection:
+                believe(connection, symbol_id)
+        return review
 
 
 _DUE = """
@@ -178,7 +261,8 @@ with busy as (
 ), newcomers as (
   select s.ticker, null::date
     from symbols s left join split_lookups l on l.symbol = s.ticker
-   where l.answered_at is null and (l.retry_at is null or l.retry_at <= clock_timestamp())
+   where (l.answered_at is null or l.ask_again_at <= market_now())
+     and (l.retry_at is null or l.retry_at <= clock_timestamp())
      and exists (select from session_coverage c where c.symbol_id = s.id and c.bars > 0)
      and (s.ticker not in (select symbol from busy)
        or (select min(c.checked_at) from session_coverage c where c.symbol_id = s.id)
@@ -187,21 +271,36 @@ with busy as (
 select * from everyone union all select * from newcomers order by symbol
 """
 
+# Whose splits an answer may change, and those that nobody has held against prices yet.
+_CONCERNED = """
+select y.id, y.ticker from symbols y
+ where y.ticker in (select r.ticker from jsonb_to_recordset(%(rows)s::jsonb) r (ticker text))
+    or y.ticker = %(whose)s
+    or exists (select from splits s where s.symbol_id = y.id and (s.judged_at is null
+      or (%(whose)s::text is null and s.execution_date >= %(since)s)))
+"""
+
+_UNJUDGED = "select distinct symbol_id from splits where judged_at is null"
+
+# Ids and factors are what the provider said last; they make no other event.
 _STORE = """
 insert into splits as s
-  (symbol_id, execution_date, split_from, split_to, provider, provider_id, seen_at)
-select y.id, r.execution_date, r.split_from, r.split_to, 'polygon', r.provider_id,
-  clock_timestamp()
+  (symbol_id, execution_date, adjustment_type, split_from, split_to, provider, provider_id,
+    historical_adjustment_factor, seen_at)
+select y.id, r.execution_date, r.adjustment_type, r.split_from, r.split_to, 'polygon',
+  r.provider_id, r.historical_adjustment_factor, clock_timestamp()
 from jsonb_to_recordset(%(rows)s::jsonb) r
-  (ticker text, execution_date date, split_from float8, split_to float8, provider_id text)
+  (ticker text, execution_date date, adjustment_type text, split_from float8, split_to float8,
+    provider_id text, historical_adjustment_factor float8)
 join symbols y using (ticker)
-order by y.id, r.execution_date
-on conflict (symbol_id, execution_date) do update set
-  split_from = excluded.split_from, split_to = excluded.split_to,
-  provider = excluded.provider, provider_id = excluded.provider_id, seen_at = excluded.seen_at
-where (s.split_from, s.split_to, s.provider_id)
-  is distinct from (excluded.split_from, excluded.split_to, excluded.provider_id)
-returning xmax = 0
+order by y.id, r.execution_date, r.adjustment_type
+on conflict (symbol_id, execution_date, adjustment_type, ratio) do update set
+  provider_id = excluded.provider_id,
+  historical_adjustment_factor = excluded.historical_adjustment_factor,
+  seen_at = excluded.seen_at
+where (s.provider_id, s.historical_adjustment_factor)
+  is distinct from (excluded.provider_id, excluded.historical_adjustment_factor)
+returning symbol_id, xmax = 0
 """
 
 _REMOVE = """
@@ -209,8 +308,18 @@ delete from splits s using symbols y
  where %(may_remove)s and y.id = s.symbol_id and s.provider = 'polygon'
    and s.execution_date >= %(since)s and (%(whose)s::text is null or y.ticker = %(whose)s)
    and not exists (
-     select from jsonb_to_recordset(%(rows)s::jsonb) r (ticker text, execution_date date)
-      where r.ticker = y.ticker and r.execution_date = s.execution_date)
+     select from jsonb_to_recordset(%(rows)s::jsonb) r
+       (ticker text, execution_date date, adjustment_type text, split_from float8, split_to float8)
+      where r.ticker = y.ticker and r.execution_date = s.execution_date
+        and r.adjustment_type = s.adjustment_type and r.split_to / r.split_from = s.ratio)
+returning s.symbol_id
+"""
+
+# A symbol that was asked about because of a doubt waits longer, whatever comes of it.
+_PUT_OFF = """
+update split_lookups set doubts = doubts + 1, ask_again_at = market_now() + doubt_pause(doubts + 1)
+ where symbol = %(whose)s and ask_again_at <= market_now()
+returning symbol
 """
 
 _ANSWERED = """
@@ -236,21 +345,7 @@ select symbol, failures, error,
 from split_lookups where failures > 0 order by symbol
 """
 
-# One bar a timestamp, Polygon's where both providers have one, as charts show it.
-_EDGES = """
-with days as (
-  select day, opens, closes from market_sessions
-   where day <= %(last)s and day >= coalesce(
-     (select max(c.day) from session_coverage c
-       where c.symbol_id = %(symbol)s and c.bars > 0 and c.day < %(first)s), %(first)s)
-), bars as (
-  select distinct on (b.ts) d.day, b.ts, b.open, b.close
-    from ohlc_bars_v2 b join days d on d.day = (b.ts at time zone 'America/New_York')::date
-     and b.ts >= d.opens and b.ts < d.closes
-   where b.symbol_id = %(symbol)s and b.timeframe = 'm15' and not b.is_forecast
-     and b.ts >= (select min(opens) from days) and b.ts < (select max(closes) from days)
-   order by b.ts, b.provider
-)
-select day, (array_agg(open order by ts))[1], (array_agg(close order by ts desc))[1]
-  from bars group by day order by day
+_STORED_DAYS = """
+select s.id, min(c.day), max(c.day) from symbols s join session_coverage c on c.symbol_id = s.id
+ where s.ticker = %s and c.bars > 0 group by s.id
 """

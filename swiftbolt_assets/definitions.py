@@ -62,7 +62,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 for shard, of_shard in bars.items()
             ),
             live,
-            build_splits_job(),
+            build_splits_job(shards),
             retention,
         ],
         resources={

@@ -97,11 +97,17 @@ class OpenWork(BaseModel):
 
 
 class Split(BaseModel):
-    """So many old shares became so many new ones."""
+    """So many old shares became so many new ones, as listed, and what the prices say of it.
+
+    Prices before `effective_date` are folded; it is null where the split does not count, because
+    it is `repeated` (listed a second time) or `doubtful` (prices do not show it).
+    """
 
     execution_date: date
     split_from: float
     split_to: float
+    effective_date: date | None
+    state: Literal["listed", "shown", "moved", "repeated", "doubtful"]
 
 
 class Covered(BaseModel):

@@ -1,7 +1,9 @@
 """The asset checks of a run: complete, within sessions, derived rightly, explained by splits.
 
-One evaluation per check and run; sessions that fail stand in its metadata. What belongs here:
-phrasing the evaluations. What does not: the oracle, which is SQL (`resources/ledger.py`).
+One evaluation per check and run; sessions that fail stand in its metadata. `splits_explain_prices`
+rests on the list of splits, too, and is evaluated again without a run when that changes. What
+belongs here: phrasing the evaluations. What does not: the oracle, which is SQL
+(`resources/ledger.py`).
 """
 
 from __future__ import annotations
@@ -13,17 +15,16 @@ import dagster as dg
 
 from swiftbolt_assets.market.coverage import State
 from swiftbolt_assets.market.shards import WHOLE
-from swiftbolt_assets.market.splits import findings
 from swiftbolt_assets.market.timeframes import Timeframe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from datetime import date, datetime
     from uuid import UUID
 
     from resources.ledger import Ledger
-    from resources.splits import SplitBook
-    from swiftbolt_assets.market.shards import Shard
+    from resources.splits import Review, SplitBook
+    from swiftbolt_assets.market.shards import Shard, Shards
 
 _SHOWN = 20
 
@@ -84,8 +85,8 @@ def checks_of(shard: Shard = WHOLE) -> Checks:
         splits=dg.AssetCheckSpec(
             "splits_explain_prices",
             asset=m15,
-            description="No night's price jumps like a split that is unknown; every known one "
-            "shows.",
+            description="No night's price jumps as this symbol's never do without a known split; "
+            "every listed one shows.",
         ),
     )
 
@@ -196,28 +197,55 @@ def _complete(
     )
 
 
+def splits_again(
+    book: SplitBook, symbols: Collection[str], shards: Shards
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """Evaluate `splits_explain_prices` over all prices of symbols whose splits have changed.
+
+    An evaluation is the whole asset's: symbols of its shard that were in doubt before are looked
+    at, too, or they would seem to be well.
+
+    Raises:
+        StorageError: the database does not answer.
+
+    """
+    touched = shards.divided(sorted(symbols))
+    doubted = shards.divided(book.doubted()) if touched else {}
+    for shard, of_shard in touched.items():
+        wanted = sorted({*of_shard, *doubted.get(shard, ())})
+        result = _phrased(checks_of(shard).splits, [book.review_all(one) for one in wanted])
+        yield dg.AssetCheckEvaluation(
+            asset_key=checks_of(shard).splits.asset_key,
+            check_name=checks_of(shard).splits.name,
+            passed=result.passed,
+            severity=result.severity,
+            metadata={**result.metadata, "symbols": ", ".join(wanted[:_SHOWN])},
+        )
+
+
 def _splits(
     spec: dg.AssetCheckSpec, book: SplitBook, asked: Mapping[UUID, Sequence[date]]
 ) -> dg.AssetCheckResult:
+    return _phrased(
+        spec,
+        [book.review(symbol_id, min(days), max(days)) for symbol_id, days in asked.items() if days],
+    )
+
+
+def _phrased(spec: dg.AssetCheckSpec, reviews: Sequence[Review]) -> dg.AssetCheckResult:
     """Warn at most: what jumps may be news, and a split may be known only tomorrow."""
-    nights = 0
-    doubts: list[str] = []
-    for symbol_id, days in asked.items():
-        if not days:
-            continue
-        edges = book.edges(symbol_id, days)
-        nights += max(0, len(edges) - 1)
-        doubts += [
-            f"{found.day}: {found.doubt} ({found.ratio:.3g}, expected {found.expected:.3g})"
-            for found in findings(edges, book.of(symbol_id))
-        ]
+    doubts = [
+        f"{found.day}: {found.doubt} ({found.ratio:.3g}, expected {found.expected:.3g})"
+        for review in reviews
+        for found in review.findings
+    ]
     return dg.AssetCheckResult(
         asset_key=spec.asset_key,
         check_name=spec.name,
         passed=not doubts,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={
-            "nights": nights,
+            "nights": sum(review.nights for review in reviews),
             "doubts": len(doubts),
             "first": "; ".join(doubts[:_SHOWN]) or "none",
         },

@@ -2,7 +2,8 @@
 
 An op, not an asset: bars never depend on it. A look-up that fails is told, kept with its reason and
 asked again later; it does not count against the provider's health, which is about bars. It asks at
-the lowest priority, so that bars take their slots first.
+the lowest priority, so that bars take their slots first. Where it changes splits, the check that
+rests on them is evaluated again.
 
 What belongs here: the run. What does not: what is due (`resources/splits.py`), when it is launched
 (`sensors/splits.py`), folding (`market/splits.py`).
@@ -11,6 +12,7 @@ What belongs here: the run. What does not: what is due (`resources/splits.py`), 
 # No `from __future__ import annotations`: Dagster reads the op's annotations at run time.
 import logging
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from datetime import date
 
 import dagster as dg
@@ -19,7 +21,9 @@ from resources.dagster import PolygonResource, PostgresResource, Storage
 from resources.polygon_splits import PolygonSplits, SplitsAsked
 from resources.provider_health import ProviderHealth
 from resources.splits import SplitBook
+from swiftbolt_assets.assets.checks import splits_again
 from swiftbolt_assets.errors import BadRequestError, ProviderError, SwiftBoltError
+from swiftbolt_assets.market.shards import UNDIVIDED, Shards
 
 LOOK_UP_SPLITS = "look_up_splits"
 #: For the request limiter: below every bar.
@@ -30,8 +34,21 @@ _TOLD = 3
 _LOG = logging.getLogger(__name__)
 
 
-def build_splits_job() -> dg.JobDefinition:
-    """Return the job."""
+@dataclass(frozen=True)
+class LookedUp:
+    """What came of some look-ups: why some failed, and whose splits are others now."""
+
+    failures: Sequence[str]
+    symbols: Collection[str]
+
+
+def build_splits_job(shards: Shards = UNDIVIDED) -> dg.JobDefinition:
+    """Return the job.
+
+    Args:
+        shards: of the installation, whose checks are evaluated again.
+
+    """
 
     @dg.op(name="look_up", description="Asks Polygon for the splits that are due to be asked for.")
     def look_up(
@@ -46,13 +63,16 @@ def build_splits_job() -> dg.JobDefinition:
                 if not wanted:
                     context.log.info("nothing is due, or another run asks")
                     return
-                failures = ask(polygon.open_splits(storage), book, wanted, today, context.log.info)
+                came = ask(polygon.open_splits(storage), book, wanted, today, context.log.info)
+            for evaluation in splits_again(book, came.symbols, shards):
+                # As a run's own event it would belong to a step that makes no asset.
+                context.instance.report_runless_asset_event(evaluation)
         except SwiftBoltError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         finally:
             storage.close()
-        if failures:
-            raise dg.Failure("; ".join(failures[:_TOLD]), allow_retries=False)
+        if came.failures:
+            raise dg.Failure("; ".join(came.failures[:_TOLD]), allow_retries=False)
 
     @dg.job(
         name=LOOK_UP_SPLITS,
@@ -69,25 +89,27 @@ def build_splits_job() -> dg.JobDefinition:
 
 def look_up_without_waiting(
     storage: Storage, polygon: PolygonResource, symbols: Collection[str]
-) -> None:
+) -> Collection[str]:
     """Ask what is due for all and for some symbols, where no platform runs that would.
 
-    It leaves a slot free and waits for none: what does not fit is due the next time.
+    It leaves a slot free and waits for none: what does not fit is due the next time. It returns
+    the symbols whose splits are others now.
 
     Raises:
         StorageError: the database does not answer.
 
     """
     if polygon.is_off() or ProviderHealth(storage.database.connect).cooling("polygon"):
-        return
+        return ()
     book, today = SplitBook(storage.database), storage.clock.today()
     with book.turn() as is_ours:
         wanted = [one for one in book.due(today) if one.symbol in {None, *symbols}]
         free = polygon.free_slots(storage)
         if free is not None:
             wanted = wanted[: max(0, free - 1)]
-        if is_ours and wanted:
-            ask(polygon.open_splits(storage), book, wanted, today, _LOG.info)
+        if not is_ours or not wanted:
+            return ()
+        return ask(polygon.open_splits(storage), book, wanted, today, _LOG.info).symbols
 
 
 def ask(
@@ -96,8 +118,8 @@ def ask(
     wanted: Sequence[SplitsAsked],
     today: date,
     tell: Callable[[str], object],
-) -> list[str]:
-    """Ask and store one after the other; return why some failed.
+) -> LookedUp:
+    """Ask and store one after the other.
 
     A provider that does not answer is not asked for the rest: that waits, too.
 
@@ -106,6 +128,7 @@ def ask(
 
     """
     failures: list[str] = []
+    symbols: set[str] = set()
     away: ProviderError | None = None
     for asked in wanted:
         whose = asked.symbol or "all symbols"
@@ -119,10 +142,11 @@ def ask(
             failures.append(f"splits of {whose}: {error}")
             continue
         changes = book.store(answer, today)
+        symbols |= changes.symbols
         tell(
-            f"splits of {whose} since {asked.first}: {changes.added} new, {changes.changed} "
-            f"changed, {changes.removed} withdrawn; {answer.requests} requests"
+            f"splits of {whose} since {asked.first}: {changes.added} new, "
+            f"{changes.removed} withdrawn; {answer.requests} requests"
         )
         for line in answer.refused:
             tell(f"splits of {whose}: not believed: {line}")
-    return failures
+    return LookedUp(failures, symbols)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from resources.overview import SessionRow
+    from swiftbolt_assets.market.listed_splits import Judged
 
 _LINES = 20
 UNCONFIRMED = "unconfirmed"
@@ -40,6 +41,7 @@ def run_coverage(symbol: str, timeframe: str, *, as_json: bool) -> None:
         symbol_overviews,
         timeframe_rows,
     )
+    from resources.splits import SplitBook
     from resources.symbols import find_symbol
 
     with ready() as installation:
@@ -53,6 +55,7 @@ def run_coverage(symbol: str, timeframe: str, *, as_json: bool) -> None:
         count, first, last = timeframe_rows(database, symbol_id, str(wanted))
         rejected = rejects_by_rule(database, symbol_id)
         replaced = replaced_days(database, symbol_id)
+        splits = SplitBook(database).listed(symbol_id)
         simulated = installation.settings.simulated
     past = [row for row in rows if row.day < today]
     absent = _absent(past)
@@ -71,6 +74,7 @@ def run_coverage(symbol: str, timeframe: str, *, as_json: bool) -> None:
         "rejected": rejected,
         "simulated": simulated,
         "replaced": [asdict(row) | {"day": row.day.isoformat()} for row in replaced],
+        "splits": [_split(one) for one in splits],
         "incomplete_sessions": [_session(row) for row in rows if row.bars < row.expected],
     }
     if as_json:
@@ -104,6 +108,28 @@ def _session(row: SessionRow) -> dict[str, Any]:
     }
 
 
+def _split(one: Judged) -> dict[str, Any]:
+    return {
+        "listed": one.listed.day.isoformat(),
+        "effective": one.effective and one.effective.isoformat(),
+        "split_from": one.listed.split_from,
+        "split_to": one.listed.split_to,
+        "state": str(one.state),
+        "price_ratio": one.ratio,
+    }
+
+
+def _told(split: dict[str, Any]) -> str:
+    words = {
+        "listed": "folded as listed; no price tells",
+        "shown": "folded; the prices show it",
+        "moved": f"folded on {split['effective']}, where the prices show it",
+        "repeated": "listed a second time, folded once",
+        "doubtful": "not folded: the prices do not show it; asked about again",
+    }
+    return words[split["state"]]
+
+
 def _print(report: dict[str, Any], timeframe: Timeframe) -> None:
     source = " (simulated)" if report["simulated"] else ""
     click.echo(f"{report['symbol']} {timeframe}{source}: {report['bars']:,} bars")
@@ -126,6 +152,9 @@ def _print(report: dict[str, Any], timeframe: Timeframe) -> None:
             f"{row['differing']} differ, ${row['max_price_difference']:,.2f} and "
             f"{row['max_volume_difference']:,.0f} at most"
         )
+    for one in report["splits"]:
+        ratio = f"{one['split_from']:g} to {one['split_to']:g}"
+        click.echo(f"  {one['listed']}  split {ratio}: {_told(one)}")
     incomplete = report["incomplete_sessions"]
     for row in incomplete[-_LINES:]:
         counts = f"{row['bars']:>2} of {row['expected']}"

@@ -17,16 +17,19 @@ from resources.dagster import PostgresResource
 from resources.progress import failures, is_pending, mark, progress
 from resources.provider_health import ProviderHealth
 from resources.rate_limit import limiter
+from resources.splits import SplitBook
 from resources.symbols import ensure_symbols
 from resources.tracking import track
 from resources.wanted import Change, change_definitions
 from resources.work import WorkQueue
+from swiftbolt_assets.assets.checks import splits_again
 from swiftbolt_assets.assets.splits import look_up_without_waiting
 from swiftbolt_assets.cli.progress import FillProgress
 from swiftbolt_assets.cli.workers import LOOK_EVERY_S, WorkerNews
 from swiftbolt_assets.definitions import FILL_BARS, build_definitions, polygon_resource
 from swiftbolt_assets.errors import StorageError, SwiftBoltError
 from swiftbolt_assets.market.shards import Shards
+from swiftbolt_assets.orchestration.instance import open_instance
 from swiftbolt_assets.orchestration.launching import RunSpec, run_here, run_on_platform
 
 if TYPE_CHECKING:
@@ -133,7 +136,12 @@ def _look_up_splits(settings: Settings, symbols: Sequence[str]) -> None:
     """Ask for splits after the bars; bars that are there are there, whatever comes of it."""
     storage = PostgresResource().open()
     try:
-        look_up_without_waiting(storage, polygon_resource(settings), symbols)
+        changed = look_up_without_waiting(storage, polygon_resource(settings), symbols)
+        if changed:
+            shards = Shards(settings.shards)
+            with open_instance(settings) as instance:
+                for evaluation in splits_again(SplitBook(storage.database), changed, shards):
+                    instance.report_runless_asset_event(evaluation)
     except SwiftBoltError as error:
         _LOG.warning("splits: %s", error)
     finally:

@@ -90,6 +90,10 @@ class Calendar:
         start, stop = bisect_left(self._days, first), bisect_right(self._days, last)
         return list(self.sessions[start:stop])
 
+    def position(self, day: date) -> int:
+        """Return how many sessions lie before a date: the number of its own or of the next one."""
+        return bisect_left(self._days, day)
+
     def session(self, day: date) -> Session | None:
         """Return the session of a date, or None when the exchange is closed."""
         found = self.between(day, day)

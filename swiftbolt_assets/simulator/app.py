@@ -4,6 +4,7 @@ Polygon answers under /v1/marketstatus, /v2, /v3 and /stocks/v1, Tradier under /
 port serves both. The controls need no key and answer to loopback only:
 
 - GET /simulator: seed, market time and plan.
+- GET, PUT /simulator/listings: how splits are listed wrongly (`listing_errors.py`).
 - GET /simulator/truth/{symbol}/{timeframe}?from=&to=: the bars a client should end up with.
 - GET, PUT, DELETE /simulator/faults: what goes wrong (`faults.py`).
 - GET, DELETE /simulator/requests: what was asked.
@@ -30,6 +31,7 @@ from swiftbolt_assets.errors import UsageError
 from swiftbolt_assets.simulator.faults import Faults, parse_plan
 from swiftbolt_assets.simulator.gate import PolygonGate, TradierGate, bearer
 from swiftbolt_assets.simulator.ledger import Ledger
+from swiftbolt_assets.simulator.listing_errors import ListingErrors, parse_kinds
 from swiftbolt_assets.simulator.listings import Listings
 from swiftbolt_assets.simulator.polygon import Aggregates
 from swiftbolt_assets.simulator.polygon_errors import stamped
@@ -67,10 +69,11 @@ def build_app(config: SimulatorConfig) -> Starlette:
     market, listings = Market(config.seed), Listings(config.extra_splits)
     desk = _Desk(config)
     aggregates = Aggregates(config, market, listings)
-    reference = Reference(config, listings)
+    mistakes = ListingErrors(config.listing_errors)
+    reference = Reference(config, listings, mistakes)
     timesales = Timesales(config, market, listings)
     markets = Markets(config, market, listings)
-    controls = _Controls(config, Truth(config, market, listings), desk)
+    controls = _Controls(config, Truth(config, market, listings), desk, mistakes)
     polygon: dict[str, Answer] = {
         _AGGREGATES: aggregates.range,
         "/v2/aggs/ticker/{ticker}/prev": aggregates.previous,
@@ -91,6 +94,7 @@ def build_app(config: SimulatorConfig) -> Starlette:
         Route("/simulator", controls.about),
         Route("/simulator/truth/{symbol}/{timeframe}", controls.truth),
         Route("/simulator/faults", controls.faults, methods=["GET", "PUT", "DELETE"]),
+        Route("/simulator/listings", controls.listings, methods=["GET", "PUT"]),
         Route("/simulator/requests", controls.requests, methods=["GET", "DELETE"]),
     ]
     routes += [Route(path, desk.endpoint(_POLYGON, answer)) for path, answer in polygon.items()]
@@ -191,10 +195,13 @@ class _Dropped(Response):
 class _Controls:
     """The simulator's own endpoints."""
 
-    def __init__(self, config: SimulatorConfig, truth: Truth, desk: _Desk) -> None:
+    def __init__(
+        self, config: SimulatorConfig, truth: Truth, desk: _Desk, mistakes: ListingErrors
+    ) -> None:
         self._config = config
         self._truth = truth
         self._desk = desk
+        self._mistakes = mistakes
 
     async def about(self, request: Request) -> Response:
         """Return the seed, the market time and the plan."""
@@ -245,6 +252,19 @@ class _Controls:
                 return _wrong(str(error))
         plan: dict[str, Any] | None = None if faults.plan is None else asdict(faults.plan)
         return JSONResponse({"plan": plan, "spoilt": faults.spoilt})
+
+    async def listings(self, request: Request) -> Response:
+        """Read or switch how splits are listed wrongly; `{}` ends it."""
+        if not _is_loopback(request):
+            return _forbidden()
+        if request.method == "PUT":
+            try:
+                self._mistakes.kinds = parse_kinds(json.loads(await request.body()))
+            except ValueError:
+                return _wrong("listings: the body is no JSON; send an object")
+            except UsageError as error:
+                return _wrong(str(error))
+        return JSONResponse({symbol: list(kinds) for symbol, kinds in self._mistakes.kinds.items()})
 
     async def requests(self, request: Request) -> Response:
         """Return the log of provider requests, or empty it."""

@@ -3,7 +3,8 @@
 What belongs here: /v3/reference/tickers and one ticker, /v3/reference/splits and
 /stocks/v1/splits, /v1/marketstatus. What does not: bars (`polygon.py`). A list names the symbols
 of the table in `listings.py` only; one ticker, and a list asked for exactly that ticker, answer
-for every symbol that exists. A split is announced ten days before it is executed (chosen here).
+for every symbol that exists. A split is announced ten days before it is executed (chosen here),
+and may be listed wrongly (`listing_errors.py`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from swiftbolt_assets.simulator.calendar import (
     holidays,
     session,
 )
-from swiftbolt_assets.simulator.listings import number_of
 from swiftbolt_assets.simulator.polygon import plan_at
 from swiftbolt_assets.simulator.wire import Reply, json_reply
 
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from datetime import date
 
     from swiftbolt_assets.simulator.config import SimulatorConfig
-    from swiftbolt_assets.simulator.listings import Listing, Listings, Split
+    from swiftbolt_assets.simulator.listing_errors import ListingErrors, Told
+    from swiftbolt_assets.simulator.listings import Listing, Listings
     from swiftbolt_assets.simulator.wire import Ask
 
 _ANNOUNCED = timedelta(days=10)
@@ -44,9 +45,12 @@ _UPCOMING = timedelta(days=400)
 class Reference:
     """The reference endpoints of one simulator."""
 
-    def __init__(self, config: SimulatorConfig, listings: Listings) -> None:
+    def __init__(
+        self, config: SimulatorConfig, listings: Listings, mistakes: ListingErrors
+    ) -> None:
         self._config = config
         self._listings = listings
+        self._told = mistakes
 
     def ticker(self, _ask: Ask, values: Mapping[str, str]) -> Reply:
         """Answer with one symbol's details, or 404."""
@@ -79,18 +83,18 @@ class Reference:
         params = _with_cursor(ask.params)
         rows = [
             {
-                "id": _split_id(listing, split),
-                "execution_date": f"{split.day}",
-                "split_from": split.split_from,
-                "split_to": split.split_to,
+                "id": told.id,
+                "execution_date": f"{told.split.day}",
+                "split_from": told.split.split_from,
+                "split_to": told.split.split_to,
                 "ticker": listing.symbol,
             }
-            for listing, split in self._splits(params)
+            for listing, told in self._splits(params)
         ]
         return _page(ask, params, rows, default=10, most=1000)
 
     def stock_splits(self, ask: Ask, _values: Mapping[str, str]) -> Reply:
-        """Answer in the newer form, newest first."""
+        """Answer in the newer form, newest first; its id of a reply is a bare number."""
         params = _with_cursor(ask.params)
         today = self._today()
         rows = [
@@ -100,14 +104,14 @@ class Reference:
                 # What a price just before the split is multiplied by, later splits included.
                 "historical_adjustment_factor": 1
                 / listing.adjustment(split.day - timedelta(days=1), max(today, split.day)),
-                "id": _split_id(listing, split),
+                "id": number,
                 "split_from": float(split.split_from),
                 "split_to": float(split.split_to),
                 "ticker": listing.symbol,
             }
-            for listing, split in self._splits(params)
+            for listing, (split, number) in self._splits(params)
         ]
-        return _page(ask, params, rows, default=100, most=5000)
+        return _page(ask, params, rows, default=100, most=5000, request_id=1)
 
     def status_now(self, _ask: Ask, _values: Mapping[str, str]) -> Reply:
         """Answer with the state of the market."""
@@ -155,7 +159,7 @@ class Reference:
     def _is_listed(self, listing: Listing) -> bool:
         return listing.listed is None or listing.listed <= self._today()
 
-    def _splits(self, params: Mapping[str, str]) -> list[tuple[Listing, Split]]:
+    def _splits(self, params: Mapping[str, str]) -> list[tuple[Listing, Told]]:
         """Return the announced splits that a query asks for, newest first."""
         plan = plan_at(self._config, self._config.now())
         ticker = params.get("ticker", "")
@@ -164,13 +168,13 @@ class Reference:
         if ticker:
             listings = [] if found is None else [found]
         splits = [
-            (listing, split)
+            (listing, told)
             for listing in listings
-            for split in listing.splits
-            if plan.first <= split.day <= plan.today + _ANNOUNCED
-            and _in_range(f"{split.day}", params)
+            for told in self._told.told(listing, plan.today)
+            if plan.first <= told.split.day <= plan.today + _ANNOUNCED
+            and _in_range(f"{told.split.day}", params)
         ]
-        splits.sort(key=lambda pair: (pair[1].day, pair[0].symbol), reverse=True)
+        splits.sort(key=lambda pair: (pair[1].split.day, pair[0].symbol), reverse=True)
         is_ascending = params.get("order") == "asc" or params.get("sort", "").endswith(".asc")
         return splits[::-1] if is_ascending else splits
 
@@ -186,10 +190,6 @@ def _ticker(listing: Listing) -> dict[str, object]:
         "active": True,
         "currency_name": "usd",
     }
-
-
-def _split_id(listing: Listing, split: Split) -> str:
-    return f"E{number_of(f'{listing.symbol}{split.day}'):016x}"
 
 
 def _in_range(day: str, params: Mapping[str, str]) -> bool:
@@ -227,7 +227,13 @@ def _with_cursor(params: Mapping[str, str]) -> dict[str, str]:
 
 
 def _page(
-    ask: Ask, params: Mapping[str, str], rows: Sequence[object], *, default: int, most: int
+    ask: Ask,
+    params: Mapping[str, str],
+    rows: Sequence[object],
+    *,
+    default: int,
+    most: int,
+    request_id: str | int = errors.BLANK_ID,
 ) -> Reply:
     """Return one page of a list, with a link to the next one."""
     limit = params.get("limit") or str(default)
@@ -236,7 +242,7 @@ def _page(
     skip = int(params["skip"]) if params.get("skip", "").isdecimal() else 0
     until = skip + int(limit)
     shown = rows[skip:until]
-    reply: dict[str, object] = {"results": shown, "status": "OK", "request_id": errors.BLANK_ID}
+    reply: dict[str, object] = {"results": shown, "status": "OK", "request_id": request_id}
     if "/tickers" in ask.path:
         reply["count"] = len(shown)
     if until < len(rows):

@@ -6,7 +6,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
+
+from resources import embedded
+from resources.postgres import sibling_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +19,20 @@ pytestmark = pytest.mark.slow
 
 #: The simulator's SPLT splits 10:1 on Monday 2025-09-08.
 WINDOW = ("--from", "2025-09-02", "--to", "2025-09-12")
-SPLITS = "/v3/reference/splits"
+SPLITS = "/stocks/v1/splits"
+
+
+#: The newest word of the check, in Dagster's own database.
+VERDICT = """
+select evaluation_event::jsonb #>> '{dagster_event,event_specific_data,success}'
+  from asset_check_executions where check_name = 'splits_explain_prices' order by id desc limit 1
+"""
+
+
+def verdict(shell: Any) -> str:
+    with psycopg.connect(sibling_database(shell.database_url, "_dagster")) as connection:
+        row = connection.execute(VERDICT).fetchone()
+    return str(row and row[0])
 
 
 def paths(market: Any) -> list[str]:
@@ -31,6 +48,30 @@ def test_the_bars_come_first_and_splits_once(shell: Any, market: Callable[..., A
     assert paths(provider)[1:] == [SPLITS, SPLITS]
     assert shell.run("backfill", "SPLT", *WINDOW, "--json").code == 0
     assert len(paths(provider)) == 3
+
+
+def test_a_listing_beside_the_day_is_told_with_both_days_and_the_check_knows_it(
+    shell: Any, market: Callable[..., Any]
+) -> None:
+    provider = market(listing_errors={"SPLT": ("twice", "late"), "REVS": ("never",)})
+    shell.environment["POLYGON_BASE_URL"] = provider.url
+    with embedded.lease(shell.home):
+        assert shell.run("backfill", "SPLT", *WINDOW).code == 0
+        # The bars' own look at it was before the list had come.
+        assert verdict(shell) == "true"
+        told = shell.run("coverage", "SPLT", "--json").json["splits"]
+        assert [(one["listed"], one["effective"], one["state"]) for one in told] == [
+            ("2025-09-05", "2025-09-08", "moved"),
+            ("2025-09-09", None, "repeated"),
+        ]
+        said = shell.run("coverage", "SPLT").out
+        assert "2025-09-05  split 1 to 10: folded on 2025-09-08, where the prices show it" in said
+        # What never happened fails the check, and is not folded.
+        window = ("--from", "2026-11-02", "--to", "2026-11-13")
+        assert shell.run("backfill", "REVS", *window).code == 0
+        assert verdict(shell) == "false"
+        said = shell.run("coverage", "REVS").out
+        assert "2026-11-06  split 1 to 2: not folded: the prices do not show it" in said
 
 
 def test_splits_take_no_slot_that_bars_may_need(shell: Any, market: Callable[..., Any]) -> None:

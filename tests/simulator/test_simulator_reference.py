@@ -119,3 +119,54 @@ def test_the_market_is_open_in_its_hours_only(start: Start) -> None:
         now = datetime(2026, 11, 20, hour, tzinfo=UTC)
         status = start(now=lambda now=now: now).get("/v1/marketstatus/now").json()
         assert status["market"] == market
+
+
+NEWER = "/stocks/v1/splits"
+
+
+def listed(api: httpx.Client, symbol: str) -> list[tuple[str, str]]:
+    reply = api.get(NEWER, params={"ticker": symbol, "sort": "execution_date.asc"}).json()
+    assert reply["request_id"] == 1
+    return [(row["execution_date"], row["id"]) for row in reply["results"]]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "days"),
+    [
+        ([], ["2025-09-08"]),
+        (["twice"], ["2025-09-05", "2025-09-08"]),
+        (["early"], ["2025-09-05"]),
+        (["late"], ["2025-09-09"]),
+        (["weekend"], ["2025-09-06"]),
+        (["never"], ["2025-09-08", "2026-11-06"]),
+        (["missing"], []),
+        (["missing", "never"], ["2026-11-06"]),
+    ],
+)
+def test_splits_are_listed_wrongly_when_told_to(
+    api: httpx.Client, kinds: list[str], days: list[str]
+) -> None:
+    assert api.put("/simulator/listings", json={"SPLT": kinds}).json() == {"SPLT": kinds}
+    found = listed(api, "SPLT")
+    assert [day for day, _ in found] == days
+    assert len({number for _, number in found}) == len(found)
+    assert listed(api, "SPLT") == found
+    # The older list errs alike; prices do not.
+    older = api.get("/v3/reference/splits", params={"ticker": "SPLT", "order": "asc"}).json()
+    assert [(row["execution_date"], row["id"]) for row in older["results"]] == found
+
+
+def test_ids_change_at_each_pull_when_told_to(api: httpx.Client) -> None:
+    api.put("/simulator/listings", json={"SPLT": ["new_ids"]})
+    one, other = listed(api, "SPLT"), listed(api, "SPLT")
+    assert [day for day, _ in one] == [day for day, _ in other]
+    assert one != other
+    assert api.put("/simulator/listings", json={}).json() == {}
+    assert listed(api, "SPLT") == listed(api, "SPLT")
+
+
+@pytest.mark.parametrize("body", [[], {"SPLT": "late"}, {"SPLT": ["tomorrow"]}])
+def test_an_unknown_listing_error_is_refused(api: httpx.Client, body: object) -> None:
+    reply = api.put("/simulator/listings", json=body)
+    assert reply.status_code == 400
+    assert "error" in reply.json()

@@ -55,7 +55,10 @@ class Office:
     today: date = TODAY
 
     def __post_init__(self) -> None:
-        config = SimulatorConfig(now=lambda: NOW, extra_splits=self.played)
+        self.listing_errors: dict[str, tuple[str, ...]] = {}
+        config = SimulatorConfig(
+            now=lambda: NOW, extra_splits=self.played, listing_errors=self.listing_errors
+        )
         self.simulator = SimulatorThread(config).start()
         self.ledger, self.store = Ledger(self.database), BarStore(self.database)
         self.book = SplitBook(self.database)
@@ -89,7 +92,7 @@ class Office:
         """Ask for what is due; return why some of it failed."""
         wanted = self.book.due(self.today)
         client = PolygonSplits(self.transport)
-        return ask(client, self.book, wanted, self.today, self.told.append)
+        return [*ask(client, self.book, wanted, self.today, self.told.append).failures]
 
     def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         with self.database.transaction() as connection:
@@ -108,7 +111,7 @@ class Office:
     def requests(self) -> dict[str, int]:
         """Return the requests so far: of bars, and of splits."""
         found = self.rows(
-            "select endpoint like '/v3/%%', count(*) from provider_requests group by 1"
+            "select endpoint like '/stocks/%%', count(*) from provider_requests group by 1"
         )
         counts = dict(found)
         return {"bars": counts.get(False, 0), "splits": counts.get(True, 0)}

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
+from resources.schema import downgrade, migrate
 from swiftbolt_assets.errors import UnavailableError
 from swiftbolt_assets.market.bars import BAR_SCHEMA
-from swiftbolt_assets.market.splits import Doubt, Split, findings, fold
-from swiftbolt_assets.market.timeframes import Timeframe
+from swiftbolt_assets.market.listed_splits import Doubt, ListedState
+from swiftbolt_assets.market.splits import Split, fold, fold_digits
 from swiftbolt_assets.simulator.listings import Split as PlayedSplit
 
 if TYPE_CHECKING:
@@ -67,8 +68,9 @@ def test_A63_A69_a_split_found_later_folds_the_chart_and_touches_no_stored_row(
     edge = f"{EXECUTED}"
     for before, after in zip(raw, folded, strict=True):
         factor = 0.1 if before[0] < edge else 1.0
-        assert after[1:5] == pytest.approx([price * factor for price in before[1:5]])
-        assert after[5] == pytest.approx(before[5] / factor)
+        # A raw price of four decimals and a tenth: five, and the exact one.
+        assert after[1:5] == tuple(round(price * factor, 5) for price in before[1:5])
+        assert after[5] == round(before[5] / factor, 6)
     # Nothing stored has changed, no bar was asked for again; whoever wants them has them raw.
     assert versions(one) == stored
     assert one.requests()["bars"] == asked["bars"]
@@ -173,7 +175,7 @@ def test_rows_change_only_when_they_differ(office: Callable[..., Any]) -> None:
     one.today = TODAY + timedelta(days=2)
     one.look_up()
     assert one.book.of(ids[1]) == [Split(date(2026, 11, 25), 1.0, 4.0)]
-    assert "0 new, 1 changed, 0 withdrawn" in one.told[-1]
+    assert "1 new, 1 withdrawn" in one.told[-1]
 
 
 def test_a_split_is_withdrawn_only_when_the_same_window_answers_without_it(
@@ -243,19 +245,182 @@ def test_prices_and_splits_that_do_not_fit_are_found_in_what_is_stored(
 ) -> None:
     one = office(MSFT=(TEN_FOR_ONE,))
     symbol = one.fill("MSFT", FIRST, LAST)
-    days = [FIRST, LAST]
-    (jump,) = findings(one.book.edges(symbol, days), one.book.of(symbol))
+    (jump,) = one.book.review(symbol, FIRST, LAST).findings
     assert (jump.day, jump.doubt) == (EXECUTED, Doubt.UNEXPLAINED)
+    # The night before the first day asked for belongs to it; others do not.
+    assert one.book.review(symbol, EXECUTED, EXECUTED).nights == 1
+    assert len(one.book.review(symbol, EXECUTED, EXECUTED).findings) == 1
+    assert one.book.review(symbol, FIRST, EXECUTED - timedelta(days=1)).findings == []
     one.look_up()
-    assert findings(one.book.edges(symbol, days), one.book.of(symbol)) == []
-    # The night before the first day asked for belongs to it.
-    assert [edge.day for edge in one.book.edges(symbol, [EXECUTED])] == [
-        EXECUTED - timedelta(days=1),
-        EXECUTED,
+    assert one.book.review(symbol, FIRST, LAST).findings == []
+
+
+def states(office: Any, symbol: UUID) -> list[tuple[date, str, date | None]]:
+    return [(one.listed.day, str(one.state), one.effective) for one in office.book.listed(symbol)]
+
+
+def test_a_listing_beside_the_day_folds_where_the_price_shows_it(
+    office: Callable[..., Any],
+) -> None:
+    one = office(MSFT=(TEN_FOR_ONE,), NVDA=(PlayedSplit(date(2026, 11, 16), 9, 2),))
+    one.listing_errors |= {"MSFT": ("twice",), "NVDA": ("weekend",)}
+    msft, nvda = (one.fill(ticker, FIRST, LAST) for ticker in ("MSFT", "NVDA"))
+    assert one.look_up() == []
+    assert states(one, msft) == [
+        (date(2026, 11, 9), "repeated", None),
+        (EXECUTED, "shown", EXECUTED),
     ]
-    ((opens, closes),) = one.rows(
-        "select opens, closes from market_sessions where day = %s", EXECUTED
+    assert states(one, nvda) == [(date(2026, 11, 14), "moved", date(2026, 11, 16))]
+    for symbol in (msft, nvda):
+        assert all(0.8 < step < 1.25 for step in steps(chart(one, symbol)))
+        assert one.book.review(symbol, FIRST, LAST).findings == []
+    assert one.book.doubted() == []
+
+
+def test_bars_that_come_later_decide_about_a_split_that_was_listed_first(
+    office: Callable[..., Any],
+) -> None:
+    one = office(MSFT=(TEN_FOR_ONE,), NVDA=(TEN_FOR_ONE,))
+    one.listing_errors |= {"MSFT": ("late",), "NVDA": ("never", "missing")}
+    msft, nvda = one.symbol("MSFT"), one.symbol("NVDA")
+    one.look_up()
+    late = date(2026, 11, 11)
+    assert states(one, msft) == [(late, "listed", late)]
+    # Before the day: nothing tells yet.
+    one.fill("MSFT", FIRST, date(2026, 11, 6))
+    assert states(one, msft) == [(late, "listed", late)]
+    one.fill("MSFT", FIRST, LAST)
+    assert states(one, msft) == [(late, "moved", EXECUTED)]
+    assert all(0.8 < step < 1.25 for step in steps(chart(one, msft)))
+    # What never happened is not folded once prices are there.
+    (never,) = one.book.listed(nvda)
+    assert never.state is ListedState.LISTED
+    one.fill("NVDA", FIRST, LAST)
+    assert states(one, nvda) == [(never.listed.day, "doubtful", None)]
+    assert one.book.doubted() == ["NVDA"]
+
+
+def test_a_doubt_is_asked_again_with_growing_pauses_of_the_markets_clock(
+    office: Callable[..., Any],
+) -> None:
+    one = office()
+    one.listing_errors |= {"MSFT": ("never",)}
+    one.fill("MSFT", FIRST, LAST)
+    one.look_up()
+    pauses = []
+    for _ in range(8):
+        ((pause,),) = one.rows(
+            "select round(extract(epoch from ask_again_at - market_now()) / 3600)::int"
+            " from split_lookups where symbol = 'MSFT'"
+        )
+        pauses.append(pause)
+        assert one.book.due(TODAY) == []
+        one.rows("update split_lookups set ask_again_at = market_now() where symbol = 'MSFT'")
+        assert [asked.symbol for asked in one.book.due(TODAY)] == ["MSFT"]
+        assert one.look_up() == []
+    assert pauses == [6, 24, 72, 168, 336, 720, 720, 720]
+    # The list is right now: the doubt ends, and nobody asks any more.
+    one.listing_errors.clear()
+    one.played["AAPL"] = ()
+    one.rows("delete from splits")
+    assert one.book.review_all("MSFT").findings == []
+    assert one.book.doubted() == []
+
+
+def test_ids_and_factors_that_change_at_each_pull_make_no_other_split(
+    office: Callable[..., Any],
+) -> None:
+    one = office(MSFT=(PlayedSplit(LAST, 2, 13),))
+    one.listing_errors |= {"MSFT": ("new_ids",)}
+    symbol = one.fill("MSFT", FIRST, LAST)
+    one.look_up()
+    before = one.rows("select provider_id, state from splits")
+    for days in (1, 2, 3):
+        one.today = TODAY + timedelta(days=days)
+        one.look_up()
+        assert "0 new, 0 withdrawn" in one.told[-1]
+    after = one.rows("select provider_id, state from splits")
+    assert before[0][0] != after[0][0]
+    assert states(one, symbol) == [(LAST, "shown", LAST)]
+
+
+@pytest.mark.parametrize(
+    "shares", [[(1, 3)], [(7, 3)], [(1, 10), (3, 2)], [(180, 1), (20, 21)], [(2, 1), (1, 2)]]
+)
+def test_sql_and_the_domain_fold_to_the_same_numbers_in_every_timeframe(
+    office: Callable[..., Any], shares: list[tuple[int, int]]
+) -> None:
+    days = (EXECUTED, date(2026, 11, 17))
+    played = [PlayedSplit(day, *pair) for day, pair in zip(days, shares, strict=False)]
+    one = office(MSFT=tuple(played))
+    symbol = one.fill("MSFT", FIRST, LAST)
+    one.look_up()
+    for timeframe in ("m15", "h1", "h4"):
+        bars = pl.DataFrame(
+            one.rows(
+                f"select {', '.join(BAR_SCHEMA)} from ohlc_bars_v2"
+                f" where timeframe = '{timeframe}' order by ts"
+            ),
+            schema=BAR_SCHEMA,
+            orient="row",
+        )
+        wanted = fold(bars, one.book.of(symbol), today=TODAY)
+        columns = ("open", "high", "low", "close", "volume")
+        assert [
+            row[1:] for row in one.rows(_CHART.format("true").replace("m15", timeframe), symbol)
+        ] == wanted.select(columns).rows()
+
+
+def test_sql_counts_the_digits_of_a_ratio_as_the_domain_does(office: Callable[..., Any]) -> None:
+    one = office()
+    pairs = [(float(a), float(b)) for a in range(1, 60) for b in (*range(1, 60), 128, 1000, 65536)]
+    pairs += [(1000.0, 1017.5), (1.0, 1.05), (2.5, 1.0), (1.0, 1_234_567.0), (720.0, 7.0)]
+    found = one.rows(
+        "select fold_digits(up, down) from unnest(%s::float8[], %s::float8[])"
+        " with ordinality p (up, down, n) order by n",
+        [up for up, _ in pairs],
+        [down for _, down in pairs],
     )
-    first = one.store.read(symbol, Timeframe.M15, opens, closes)
-    edge = one.book.edges(symbol, [EXECUTED])[1]
-    assert (edge.first_open, edge.last_close) == (first["open"][0], first["close"][-1])
+    assert [digits for (digits,) in found] == [fold_digits(*pair) for pair in pairs]
+
+
+def test_splits_of_an_older_schema_are_judged_with_the_next_answer(
+    office: Callable[..., Any],
+) -> None:
+    one = office(MSFT=(TEN_FOR_ONE,))
+    msft, nvda = (one.fill(ticker, FIRST, LAST) for ticker in ("MSFT", "NVDA"))
+    for symbol, day in ((msft, date(2026, 11, 12)), (nvda, EXECUTED)):
+        one.rows(
+            "insert into splits (symbol_id, execution_date, split_from, split_to, provider)"
+            " values (%s, %s, 1, 10, 'yahoo')",
+            symbol,
+            day,
+        )
+    one.played["AAPL"] = ()
+    del one.played["MSFT"]
+    assert one.look_up() == []
+    assert states(one, msft) == [(date(2026, 11, 12), "moved", EXECUTED)]
+    assert states(one, nvda) == [(EXECUTED, "doubtful", None)]
+
+
+def test_going_back_a_schema_keeps_one_split_a_day_the_one_that_counts(
+    office: Callable[..., Any],
+) -> None:
+    one = office()
+    symbol = one.symbol("MSFT")
+    one.rows(
+        "insert into splits (symbol_id, execution_date, split_from, split_to, state)"
+        " select %s, day::date, 1, many, state from (values ('2026-11-10', 2, 'doubtful'),"
+        " ('2026-11-10', 3, 'listed'), ('2026-11-11', 2, 'listed')) v (day, many, state)",
+        symbol,
+    )
+    downgrade(one.database, "0010")
+    assert one.rows("select execution_date, split_to from splits order by 1") == [
+        (date(2026, 11, 10), 3.0),
+        (date(2026, 11, 11), 2.0),
+    ]
+    migrate(one.database, date(2026, 1, 2))
+    assert (
+        one.rows("select adjustment_type, state, judged_at from splits")
+        == [("forward_split", "listed", None)] * 2
+    )

@@ -297,11 +297,12 @@ export class Chart {
     return { time, value: bar.volume, color: bar.layer === FORMING ? this.#palette.formingVolume : color };
   }
 
-  /** Splits stand on the first bar of their day. */
+  /** Splits stand on the first bar of the day that shows them; one that no price shows is doubted. */
   #mark() {
     const markers = [];
     for (const split of this.#splits) {
-      const index = indexAt(this.points, dateTime(split.execution_date));
+      if (split.state === "repeated") continue;
+      const index = indexAt(this.points, dateTime(split.effective_date ?? split.execution_date));
       const point = this.points[index];
       if (!point?.bar || index === 0) continue;
       markers.push({
@@ -309,7 +310,7 @@ export class Chart {
         position: "aboveBar",
         shape: "arrowDown",
         color: this.#palette?.accent ?? "#888",
-        text: `${split.split_to}:${split.split_from} split`,
+        text: `${split.split_to}:${split.split_from} split${split.state === "doubtful" ? "?" : ""}`,
       });
     }
     this.#markers.setMarkers(markers);

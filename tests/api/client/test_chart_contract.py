@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import re
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -148,6 +149,37 @@ def test_prices_before_a_split_are_folded_unless_asked_for_as_traded(filled: Any
         assert bars[0]["open"] == pytest.approx(first)
         assert bars[-1]["open"] == 100.0
         assert chart["metadata"]["adjusted"] is adjusted
+
+
+def test_folded_numbers_have_no_binary_tail_in_any_timeframe(filled: Any) -> None:
+    filled.sql(
+        "insert into splits (symbol_id, execution_date, split_from, split_to) select id,"
+        " '2026-11-18', 7, 3 from symbols where ticker = 'AAPL'"
+    )
+    for timeframe in ("m15", "h1", "h4", "d1", "w1"):
+        body = {"symbol": "AAPL", "timeframe": timeframe, "days": 60}
+        text = filled.post("chart-data-v2", body).body.decode()
+        decimals = re.findall(r'"(open|high|low|close|volume)":\d+\.(\d+)', text)
+        assert decimals
+        # Four of a raw price and one of 7/3; six of a volume and one of 3/7.
+        assert {name for name, digits in decimals if len(digits) > 5} <= {"volume"}
+        assert max(len(digits) for _, digits in decimals) <= 7
+        assert "e-" not in text
+
+
+def test_coverage_tells_what_the_prices_say_of_each_listed_split(filled: Any) -> None:
+    filled.sql(
+        "insert into splits (symbol_id, execution_date, split_from, split_to, state, shown_on)"
+        " select id, day::date, 1, 10, state, shown::date from symbols, (values"
+        " ('2026-11-16', 'repeated', null), ('2026-11-17', 'moved', '2026-11-18'),"
+        " ('2026-11-10', 'doubtful', null)) v (day, state, shown) where ticker = 'AAPL'"
+    )
+    told = filled.get("coverage", params={"symbol": "AAPL"}).json["splits"]
+    assert [(one["execution_date"], one["effective_date"], one["state"]) for one in told] == [
+        ("2026-11-10", None, "doubtful"),
+        ("2026-11-16", None, "repeated"),
+        ("2026-11-17", "2026-11-18", "moved"),
+    ]
 
 
 @pytest.mark.parametrize("timeframe", ["m15", "h1", "d1"])

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-SPLITS = "/v3/reference/splits"
+SPLITS = "/stocks/v1/splits"
 
 
 @pytest.fixture
