@@ -24,7 +24,7 @@ from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.validation import validate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from datetime import date, datetime
 
     from resources.contract import Answer, BarProvider
@@ -64,14 +64,20 @@ class Doubts:
 
         """
         mine = self.witnesses.doubted(target.symbol_id, xnys().first)
-        weighed = [self._reconsidered(one) for one in self._witnessed(target, mine)]
-        beside = [
-            self._reconsidered(one) for one in self.witnesses.doubted_beside(target.symbol_id)
-        ]
-        return sum(weighed) + sum(beside)
+        told = self._witnessed(target, mine)
+        beside = self.witnesses.doubted_beside(target.symbol_id)
+        return sum(self._reconsidered(one, told.get(one.row.day)) for one in mine) + sum(
+            self._reconsidered(one, one.row.witness) for one in beside
+        )
 
-    def _reconsidered(self, doubted: Doubted) -> int:
-        """Store what the evidence makes of a session; return how many quarter hours it settled."""
+    def _reconsidered(self, doubted: Doubted, told: Collection[datetime] | None) -> int:
+        """Store what the evidence makes of a session; return how many quarter hours it settled.
+
+        Args:
+            doubted: the session.
+            told: the quarter hours at which another provider has a bar; None if it was not asked.
+
+        """
         session = xnys().session(doubted.row.day)
         if session is None:
             return 0
@@ -80,34 +86,34 @@ class Doubts:
         elsewhere = self.witnesses.elsewhere(
             doubted.symbol_id,
             {session: slots},
-            {session.day: doubted.row.witness},
+            {session.day: told},
             self.witnesses.live(doubted.symbol_id, [session]),
         )
-        row = reconsider(session, bars, doubted.row, elsewhere, self.now)
+        row = replace(doubted.row, witness=told)
+        row = reconsider(session, bars, row, elsewhere, self.now)
         if row == doubted.row or not self.witnesses.store(doubted, row):
             return 0
         return doubted.row.unconfirmed - row.unconfirmed
 
-    def _witnessed(self, target: Target, doubted: Sequence[Doubted]) -> Sequence[Doubted]:
-        """Return the sessions in doubt with what the other provider has of them."""
+    def _witnessed(
+        self, target: Target, doubted: Sequence[Doubted]
+    ) -> dict[date, Collection[datetime] | None]:
+        """Return the quarter hours at which another provider has a bar by date, asking it once."""
+        known = {one.row.day: one.row.witness for one in doubted}
         today = new_york_date(self.now)
         since = _weekdays_before(today, _REACH_WEEKDAYS)
         unasked = [one for one in doubted if one.row.witness is None and one.row.day >= since]
         if self.other is None or not unasked:
-            return doubted
+            return known
         first = max(unasked[0].row.day - _AROUND, since)
         last = min(unasked[-1].row.day + _AROUND, today - timedelta(days=1))
         try:
             answer = self.other.fetch(target.symbol, first, last, priority=_PRIORITY)
         except ProviderError as error:
             self.tell(f"{target.symbol}: nobody else could be asked: {error}")
-            return doubted
-        found = {one.row.day: one for one in doubted}
-        for one in unasked:
-            if (bars := _traded(answer, one.row.day)) is not None:
-                found[one.row.day] = replace(one, row=replace(one.row, witness=bars))
+            return known
         self.tell(f"{target.symbol}: {self.other.name} was asked about {len(unasked)} sessions")
-        return list(found.values())
+        return known | {one.row.day: _traded(answer, one.row.day) for one in unasked}
 
 
 def _traded(answer: Answer, day: date) -> frozenset[datetime] | None:

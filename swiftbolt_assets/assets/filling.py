@@ -10,6 +10,7 @@ touches (`resources/`), and how Dagster hears of it (`bars.py`). No Dagster here
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -80,6 +81,8 @@ if TYPE_CHECKING:
 
 #: The provider's calendar may be a few days off ours.
 _EDGE_MARGIN = timedelta(days=7)
+#: So many calendar days hold the sessions beside one.
+BESIDE_REACH = timedelta(days=5)
 #: Two answers of one second are one.
 ANOTHER_SECOND_S = 2.0
 #: Whose bars stand where history has none yet.
@@ -223,7 +226,7 @@ class Filler:
         """Judge and store what an answer says of the symbol's window, asked for or not."""
         target = fill.target
         reached = _reached(fill, question, answer, verdict.good)
-        verdict, confirmed = self._without_suspects(target, reached, verdict)
+        verdict, confirmed = self._without_suspects(fill, reached, verdict)
         fresh = of_sessions(verdict.good, reached)
         stored = self._stored_before(fill, reached)
         reached = [s for s in reached if s in question.asked or fill.changes(s, fresh, stored)]
@@ -310,26 +313,46 @@ class Filler:
         live = self._of(target, days, LIVE)
         return live.filter(pl.col("ts").is_in(list(kept)))
 
+    def _with_neighbours(
+        self, fill: _Fill, reached: Sequence[Session], good: pl.DataFrame
+    ) -> tuple[pl.DataFrame, Sequence[Session]]:
+        """Return an answer's bars of regular hours with the stored ones of the sessions beside."""
+        first, last = reached[0].day, reached[-1].day
+        near = xnys().between(first - BESIDE_REACH, last + BESIDE_REACH)
+        known = [s for s in near if (row := fill.ledger.get(s.day)) is not None and row.bars]
+        beside = [s for s in known if not first <= s.day <= last]
+        fresh = of_sessions(good, near)
+        if not beside:
+            return fresh, near
+        stored = of_sessions(self._of(fill.target, beside, self._provider.name), beside)
+        return newest_wins(fresh, stored), near
+
     def _without_suspects(
-        self, target: Target, reached: Sequence[Session], verdict: Verdict
+        self, fill: _Fill, reached: Sequence[Session], verdict: Verdict
     ) -> tuple[Verdict, dict[datetime, str]]:
         """Take out bars that are far from their neighbours, but for those that came before."""
-        suspects = far(verdict.good, reached)
+        if not reached or verdict.good.is_empty():
+            return verdict, {}
+        around = self._with_neighbours(fill, reached, verdict.good)
+        suspects = far(*around)
         if not suspects.is_empty():
             # Only now: a split explains it, and nearly no reply has one.
-            suspects = far(
-                verdict.good, reached, SplitBook(self._ledger.database).of(target.symbol_id)
-            )
+            suspects = far(*around, SplitBook(self._ledger.database).of(fill.target.symbol_id))
+        suspects = suspects.filter(pl.col("ts").is_in(verdict.good["ts"].to_list()))
         if suspects.is_empty():
             return verdict, {}
-        earlier = self._ledger.suspects(target.symbol_id, suspects["ts"].to_list())
-        came_before = {
+        earlier = self._ledger.suspects(fill.target.symbol_id, suspects["ts"].to_list())
+        came_before = [
             row["ts"]
             for row in suspects.iter_rows(named=True)
-            for one in earlier
-            if one.ts == row["ts"] and one.age_s >= ANOTHER_SECOND_S and agrees(one.bar, row["bar"])
-        }
-        left = suspects.filter(~pl.col("ts").is_in(list(came_before)))
+            if any(
+                one.ts == row["ts"]
+                and one.age_s >= ANOTHER_SECOND_S
+                and agrees(json.loads(one.bar), json.loads(row["bar"]))
+                for one in earlier
+            )
+        ]
+        left = suspects.filter(~pl.col("ts").is_in(came_before))
         good = verdict.good.filter(~pl.col("ts").is_in(left["ts"].to_list()))
         confirmed = dict.fromkeys(came_before, FAR_FROM_NEIGHBOURS)
         return Verdict(good, pl.concat([verdict.rejects, left])), confirmed

@@ -269,7 +269,8 @@ def _asked_again(
     heals = inferred or not {Reason.UNCONFIRMED, Reason.REJECTED}.isdisjoint(absences.values())
     if not heals and not (late and found.reason is Reason.PROVIDER_EMPTY):
         return replace(found, again_at=None, doubted_at=None)
-    ladder = SUSPECT_LADDER if evidence.suspects else LATE_LADDER if late else LADDER
+    hasty = any(slot in evidence.suspects for slot in absences)
+    ladder = SUSPECT_LADDER if hasty else LATE_LADDER if late else LADDER
     again = next_ask(since, evidence.now, ladder) if found.state is State.FINAL else None
     return replace(found, again_at=again, doubted_at=since)
 

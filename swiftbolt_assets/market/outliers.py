@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-RULE = "far_from_neighbours"
+FAR_FROM_NEIGHBOURS = "far_from_neighbours"
 _PRICES = ("open", "high", "low", "close")
 
 #: How far is far, both sides known, and at the ends of a window.
@@ -82,7 +82,7 @@ def far(
     rows = sorted(found)
     return bars[rows].select(
         "ts",
-        rule=pl.lit(RULE),
+        rule=pl.lit(FAR_FROM_NEIGHBOURS),
         value=pl.Series([found[row] for row in rows]),
         bar=pl.struct(*BAR_SCHEMA).struct.json_encode(),
     )

@@ -335,7 +335,7 @@ def test_live_bars_of_an_afternoon_that_history_lacks_stay_until_it_comes(clocks
     one = clocks.desk()
     one.fill(date(2026, 11, 9), date(2026, 11, 19))
     clocks.refresh(one)
-    lost = Late(one, times=1, after=SESSION.opens + timedelta(hours=4))
+    lost = Late(one, times=2, after=SESSION.opens + timedelta(hours=4))
     clocks.now = new_york(0, 30, date(2026, 11, 21))
     later = clocks.desk()
     later.today = date(2026, 11, 21)

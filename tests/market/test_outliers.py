@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from swiftbolt_assets.market.bars import BAR_SCHEMA, empty_bars
 from swiftbolt_assets.market.by_session import of_sessions
-from swiftbolt_assets.market.outliers import RULE, agrees, far
+from swiftbolt_assets.market.outliers import FAR_FROM_NEIGHBOURS, agrees, far
 from swiftbolt_assets.market.sessions import Session, xnys
 from swiftbolt_assets.market.splits import Split
 from swiftbolt_assets.market.validation import REJECT_SCHEMA
@@ -88,7 +88,7 @@ def test_what_is_far_comes_as_a_reject_with_the_price_and_its_level(bars: pl.Dat
     assert dict(found.schema) == REJECT_SCHEMA
     high, level = spoilt["high"][700], max(spoilt["close"][699:702])
     assert found.drop("bar").rows() == [
-        (bars["ts"][700], RULE, f"high={high:.10g} against {level:.6g}")
+        (bars["ts"][700], FAR_FROM_NEIGHBOURS, f"high={high:.10g} against {level:.6g}")
     ]
     whole = json.loads(found["bar"][0])
     assert list(whole) == list(BAR_SCHEMA)

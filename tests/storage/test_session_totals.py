@@ -63,7 +63,7 @@ WRITES = {
     "truncate": "truncate session_coverage",
 }
 #: What is rare in life is rare here, else the ledger is always empty.
-OFTEN = ("put",) * 6 + ("change",) * 4 + ("delete", "touch", "late", "reopen", "replace", "move")
+OFTEN = ("put",) * 6 + ("change",) * 4 + ("delete", "touch", "late", "plan", "replace", "move")
 writes = st.tuples(
     st.sampled_from(OFTEN * 2 + ("forget", "truncate")),
     st.lists(st.sampled_from(TICKERS), min_size=1, unique=True),
