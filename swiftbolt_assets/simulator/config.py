@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from swiftbolt_assets.simulator.listings import Split
+    from swiftbolt_assets.simulator.unreliable import Unreliable
 
 #: Where the simulator listens unless told otherwise; nothing binds wider.
 LOOPBACK = "127.0.0.1"
@@ -58,6 +59,7 @@ class SimulatorConfig:
         tradier_quota_status: of the quota fault, 429 or (older gateways) 500.
         extra_splits: by symbol, besides those of the table in `listings.py`.
         latency_seconds: added to every provider reply.
+        unreliable: what Polygon delivers late, wrong or not at all, from the start on.
 
     """
 
@@ -74,6 +76,7 @@ class SimulatorConfig:
     tradier_quota_status: int = 429
     extra_splits: Mapping[str, tuple[Split, ...]] = field(default_factory=dict)
     latency_seconds: float = 0.0
+    unreliable: Unreliable | None = None
 
     def __post_init__(self) -> None:
         """Refuse what would fail later.

@@ -191,6 +191,8 @@ class Faults:
         replies = {
             "500": tradier_errors.datastore(ask.accept) if is_tradier else json_reply(error, 500),
             "502": Reply(502, _BAD_GATEWAY, "text/html"),
+            "400": polygon_errors.REVERSED,
+            "403": polygon_errors.NOT_ENTITLED,
             "429": quota if is_tradier else polygon_errors.TOO_MANY,
             "html200": Reply(200, _PAGE, "text/html; charset=utf-8"),
             "not_authorized_200": tradier_errors.downstream(ask.accept) if is_tradier else refusal,
@@ -213,6 +215,8 @@ def _applies(kind: str, result: Reply | BarPage) -> bool:
 
 def _spoilt_rows(kind: str, page: BarPage, rows: list[Row], at: int) -> list[Row]:
     """Return the rows with one bar at fault."""
+    if not rows:
+        return rows
     opens, _high, low, close = page.prices
     row = rows[at]
     if kind == "duplicate":
