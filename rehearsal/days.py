@@ -28,10 +28,11 @@ from rehearsal.scenario import CLOSE, EVENING, MORNING, STEPS, at
 from resources.dagster import PolygonResource, open_storage
 from resources.endpoint import Secret
 from resources.http import Bounds, Transport
+from resources.ledger import Ledger
 from resources.live import LiveBook
 from resources.postgres import Database
 from resources.proof import CertificateBook
-from resources.rate_limit import Grant, Limiter, Unlimited
+from resources.rate_limit import Grant, Unlimited
 from resources.tracking import track
 from resources.wanted import Change, change_definitions
 from sensors.backfill import Rules, take_on
@@ -100,26 +101,18 @@ class _Paced(Unlimited):
 
 
 class _PacedPolygon(PolygonResource):
-    """Polygon as a run opens it, within that limit."""
+    """Polygon as a run opens it, over a transport that stays."""
 
-    _limiter: Limiter = PrivateAttr()
+    _shared: Transport = PrivateAttr()
 
-    def within(self, limiter: Limiter) -> _PacedPolygon:
-        """Return itself, within a limit."""
-        self._limiter = limiter
+    def over(self, transport: Transport) -> _PacedPolygon:
+        """Return itself, over a transport."""
+        self._shared = transport
         return self
 
     def _transport(self, storage: Storage) -> Transport:
-        transport = Transport(
-            str(self.base_url),
-            name="polygon",
-            key=Secret("simulated", "POLYGON_API_KEY"),
-            limiter=self._limiter,
-            record=storage.ledger.record_request,
-            bounds=_QUICK,
-        )
-        storage.providers.callback(transport.close)
-        return transport
+        del storage  # whose requests it records is known
+        return self._shared
 
 
 @dataclass(frozen=True)
@@ -168,6 +161,7 @@ class Days:
         self.now = at(self.scenario.first, STEPS[0]).astimezone(UTC)
         self._requests: list[datetime] = []
         self._passed = 0.0
+        self._pausing: list[tuple[str, str]] = []
         self.simulator = SimulatorThread(
             SimulatorConfig(now=lambda: self.now, tradier_allowed=0, unreliable=self.unreliable)
         )
@@ -202,6 +196,15 @@ class Days:
     def live(self) -> Iterator[date]:
         """Live through all days, yielding each when it is over; the simulator must be running."""
         self._want()
+        self._pausing = self.rows(_PAUSES, list(_WAITING))
+        self._transport = Transport(
+            self.simulator.polygon_url,
+            name="polygon",
+            key=Secret("simulated", "POLYGON_API_KEY"),
+            limiter=_Paced(self._spend, lambda: self._requests.append(self.now)),
+            record=Ledger(self.database).record_request,
+            bounds=_QUICK,
+        )
         for number in range(self.scenario.days):
             day = self.scenario.first + timedelta(days=number)
             session = xnys().session(day)
@@ -217,6 +220,7 @@ class Days:
                     self._certify(self.scenario.symbols[step == EVENING :: 2])
             self.nights.append(self.requests)
             yield day
+        self._transport.close()
 
     def _want(self) -> None:
         self.rows("delete from job_definitions")
@@ -241,7 +245,7 @@ class Days:
         passed, self._passed = self._passed, 0.0
         ends: list[float] = []
         with self.database.transaction() as connection:
-            for names in connection.execute(_PAUSES, (list(_WAITING),)).fetchall():
+            for names in self._pausing:
                 table, column = map(sql.Identifier, names)
                 connection.execute(
                     sql.SQL(
@@ -276,13 +280,11 @@ class Days:
         with self._installed() as storage:
             storage.work.reopen_late()
             settings = read_settings()
-            rules = Rules(settings.first_date, len(self.scenario.symbols), background=True)
+            rules = Rules(settings.first_date, settings.max_concurrent_jobs, background=True)
             claims = take_on(storage, rules).claims
-            polygon = _PacedPolygon(base_url=settings.polygon_url, requests_per_minute=0)
+            polygon = _PacedPolygon(base_url=None, requests_per_minute=0).over(self._transport)
             for claim in claims:
-                provider = polygon.within(
-                    _Paced(self._spend, lambda: self._requests.append(self.now))
-                ).open(storage)
+                provider = polygon.open(storage)
                 self._run(storage, claim, Filler(provider, storage.bars, storage.ledger))
         return len(claims)
 

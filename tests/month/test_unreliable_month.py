@@ -29,6 +29,8 @@ SCENARIO = Scenario(
     latest=4,
     outage=False,
 )
+# Lived through once: by the file, not by the test.
+pytestmark = pytest.mark.slow
 #: Nights after a session, a request each, with the sessions before it.
 UNDISTURBED = len(SCENARIO.symbols) * len(SCENARIO.sessions(SCENARIO.days - 1))
 MOST = 1.3
