@@ -95,7 +95,7 @@ def _live(server: Server, unreliable: Unreliable | None) -> Lived:
     """Live through all days in a database of their own."""
     with server.database() as database:
         home = server.home / "month"
-        days = Days(SCENARIO, database.url, home, unreliable, certify=unreliable is not None)
+        days = Days(SCENARIO, database.url, home, unreliable, certify=2 if unreliable else 0)
         lived = Lived(days)
         began = time.perf_counter()
         with days.simulator:

@@ -133,7 +133,7 @@ class Days:
         url: of its migrated, empty database.
         home: a folder of its own.
         unreliable: what goes wrong; None for a provider without fault.
-        certify: whether certificates are issued.
+        certify: mornings and evenings until each symbol has a new certificate; 0 for none at all.
         now: the market's instant.
         nights: requests for history up to the end of each day.
         first_fill: those of the first step.
@@ -148,7 +148,7 @@ class Days:
     url: str
     home: Path
     unreliable: Unreliable | None = None
-    certify: bool = False
+    certify: int = 0
     now: datetime = field(init=False)
     nights: list[int] = field(default_factory=list)
     first_fill: int = 0
@@ -216,8 +216,8 @@ class Days:
                 if step == CLOSE and session is not None:
                     self._refresh(session)
                 if self.certify and step in {MORNING, EVENING}:
-                    # Each symbol once a day.
-                    self._certify(self.scenario.symbols[step == EVENING :: 2])
+                    turn = (2 * number + (step == EVENING)) % self.certify
+                    self._certify(self.scenario.symbols[turn :: self.certify])
             self.nights.append(self.requests)
             yield day
         self._transport.close()

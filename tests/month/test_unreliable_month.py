@@ -45,7 +45,7 @@ def lived(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         connection.execute(f"create database {name} template swiftbolt strategy file_copy")
     url = postgres_server.replace("/swiftbolt?", f"/{name}?")
     home = tmp_path_factory.mktemp("month")
-    days = Days(SCENARIO, url, home, SCENARIO.unreliable(), certify=True)
+    days = Days(SCENARIO, url, home, SCENARIO.unreliable(), certify=3)
     with days.simulator:
         for _ in days.live():
             pass
