@@ -1,60 +1,57 @@
-"""Thirty days of fifty symbols in some minutes: what they leave behind, and what they ask for.
+"""Thirty days of fifty symbols, undisturbed and with an unreliable provider.
 
-The market clock is stepped from morning to close to morning; planner, claims, filler, live rounds
-and retention are the product's own, over HTTP against a simulator whose clock follows. A wrong
-outcome ends the run: a session that is not final, a request for what is covered. Each session is
-refreshed once, at its close: further refreshes change the same rows. What takes real time between
-two days is made by hand: autovacuum's work, and the age of audit rows. Dagster is left out.
+The market clock is stepped (`rehearsal/`): planner, claims, filler, live rounds, certificates and
+retention are the product's own, over HTTP against a simulator whose clock follows. The first run
+shows what days leave behind, and what they ask for; a wrong outcome ends it. The second one, of a
+stated seed, shows whether all comes right in the end: the bars, what certificates said on the way,
+and what it cost. Both go on for three weeks, in which nothing new goes wrong, so that what was late
+on the last day is asked for; what that costs counts, against the requests of the thirty days alone.
+What takes real time between two days is made by hand: autovacuum's work, and the age of audit rows.
 
-What belongs here: the days. What does not: what a refresh costs (`refreshing.py`).
+What belongs here: what is measured. What does not: the days, what goes wrong in them, and the
+comparison (`rehearsal/`), what a refresh costs (`refreshing.py`).
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
-from live import ANYBODY
-from process import clean_environment
-from refreshing import environment
 from results import Group, Line
-from server import FIRST_PARTITION
 
-from resources.dagster import open_storage
-from resources.live import LiveBook
-from resources.postgres import Database
+from rehearsal.days import PER_MINUTE, Days
+from rehearsal.scenario import Scenario
+from rehearsal.verdict import Verdict, judge
 from resources.retention import Retention
-from resources.tracking import track
-from resources.wanted import Change, change_definitions
-from sensors.backfill import Rules, take_on
-from swiftbolt_assets.assets.filling import Filler, Target
-from swiftbolt_assets.assets.refreshing import Round
-from swiftbolt_assets.clock import NEW_YORK
-from swiftbolt_assets.definitions import polygon_resource, tradier_resource
 from swiftbolt_assets.market.growth import bytes_a_session
-from swiftbolt_assets.market.live import due
 from swiftbolt_assets.market.sessions import xnys
-from swiftbolt_assets.market.timeframes import Timeframe
-from swiftbolt_assets.settings import CLOCK_OFFSET, read_settings
-from swiftbolt_assets.simulator.config import SimulatorConfig
-from swiftbolt_assets.simulator.server import SimulatorThread
 
 if TYPE_CHECKING:
-    import psycopg
     from server import Server
 
-    from swiftbolt_assets.market.sessions import Session
+    from swiftbolt_assets.simulator.unreliable import Unreliable
 
-SYMBOLS = [f"DAY{a}{b}" for a in "ABCDEFGHIJ" for b in "ABCDE"]
-FIRST, DAYS = date(2025, 10, 13), 30
-TARGET = 0.20
-DERIVED = (Timeframe.H1, Timeframe.H4)
+THIN = "THIN"
+DAYS = 30
+SCENARIO = Scenario(
+    symbols=(*(f"DAY{a}{b}" for a in "ABCDEFG" for b in "ABCDEFG"), THIN),
+    first=date(2025, 10, 13),
+    disturbed=DAYS,
+    days=DAYS + 22,
+    seed=12,
+    chance=0.08,
+    latest=10,
+    thin=frozenset({THIN}),
+)
+GROWTH_TARGET = 0.20
+REQUESTS_TARGET = 1.3
 #: The first sessions' live requests are pruned from here on: as many go as come.
 _STEADY = 7
-_WINDOW_DAYS = 4
+_TOLD = 100
 _AGED = (
     "update provider_requests set sent_at = %s where sent_at > %s",
     "update job_runs set finished_at = %s where finished_at > %s",
@@ -66,185 +63,186 @@ _VACUUMED = (
 
 
 @dataclass
-class Days:
-    """An installation whose market clock is stepped.
+class Lived:
+    """Days that are over.
 
     Attributes:
-        url: of its database.
-        now: the market's instant.
-        variables: settings of the providers and the database.
-        sizes: bytes of the database after each session.
+        days: the installation that lived through them.
+        sizes: bytes of the database after each session of the thirty days.
+        seconds: that it took.
+        verdict: what is not as it should be.
 
     """
 
-    url: str
-    now: datetime = datetime(2025, 10, 13, 11, tzinfo=UTC)
-    variables: dict[str, str] = field(default_factory=dict)
+    days: Days
     sizes: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+    verdict: Verdict = field(default_factory=lambda: Verdict([], [], []))
 
     @property
-    def database(self) -> Database:
-        """Return the database on the market clock."""
-        return Database(self.url, self.now - datetime.now(UTC))
-
-    def at(self, day: date, hour: int, minute: int = 0) -> None:
-        """Step the clock to a New York time."""
-        local = datetime(day.year, day.month, day.day, hour, minute, tzinfo=NEW_YORK)
-        self.now = local.astimezone(UTC)
-
-    def run(self) -> None:
-        """Live through all days, from the first morning on."""
-        for number in range(DAYS):
-            day = FIRST + timedelta(days=number)
-            began = datetime.now(UTC)
-            self.at(day, 7)
-            if number == 0:
-                self._want()
-            claims, before = self._fill(), xnys().session(day - timedelta(days=1))
-            # Once a symbol: its first days, and then each night the day before.
-            assert claims == (len(SYMBOLS) if number == 0 or before else 0), f"{day}: {claims}"
-            session = xnys().session(day)
-            if session is not None:
-                self.at(day, 16, 1)
-                assert self._refresh(session) == len(SYMBOLS), f"{day}: somebody is not refreshed"
-                assert self._refresh(session) == 0, f"{day}: somebody is refreshed twice"
-            with self.database.transaction() as connection:
-                for statement in _AGED:
-                    connection.execute(statement.encode(), (self.now, began))
-            Retention(self.database).prune(self.now, timedelta(days=30))
-            if session is not None:
-                self._vacuum()
-                row = self.rows("select pg_database_size(current_database())")
-                self.sizes.append(int(str(row[0][0])))
-
-    def rows(self, statement: str, *values: object) -> list[tuple[object, ...]]:
-        """Return a statement's rows."""
-        with self.database.transaction() as connection:
-            return connection.execute(statement.encode(), values).fetchall()
-
-    def _want(self) -> None:
-        track(self.database, UUID(ANYBODY), SYMBOLS, "recent_search")
-        for symbol in SYMBOLS:
-            change_definitions(self.database, symbol, None, Change(window_days=_WINDOW_DAYS))
-
-    def _fill(self) -> int:
-        """Plan, claim and fill until nothing is due, as sensor and runs do; return the claims."""
-        with environment(self._variables()):
-            settings = read_settings()
-            storage, claims = open_storage(self.database, settings.clock), 0
-            provider = polygon_resource(settings).open(storage)
-            filler = Filler(provider, storage.bars, storage.ledger)
-            rules = Rules(FIRST_PARTITION, len(SYMBOLS), background=True)
-            while taken := take_on(storage, rules).claims:
-                for claim in taken:
-                    symbol_id = storage.symbol(claim.symbol)
-                    target = Target(claim.symbol, symbol_id, claim.priority, DERIVED)
-                    sessions = xnys().between(claim.slices[-1].first, claim.slices[0].last)
-                    for _ in filler.fill(target, sessions, today=storage.clock.today()):
-                        pass
-                claims += len(taken)
-            storage.close()
-        return claims
-
-    def _refresh(self, session: Session) -> int:
-        """Serve whoever is due, as the scheduled run does; return how many that were."""
-        with environment(self._variables()):
-            settings = read_settings()
-            storage = open_storage(self.database, settings.clock)
-            book = LiveBook(self.database)
-            wanted = due(book.watched(), session, storage.clock.now())
-            provider = tradier_resource(settings).open(storage)
-            assert provider is not None
-            for one in Round(storage, book, provider, session, DERIVED).run(wanted):
-                assert one.error is None, one.error
-            storage.close()
-        return len(wanted)
-
-    def _variables(self) -> dict[str, str]:
-        offset = (self.now - datetime.now(UTC)).total_seconds()
-        return self.variables | {CLOCK_OFFSET: f"{offset:.6f}"}
-
-    def _vacuum(self) -> None:
-        with self.database.connect() as connection:
-            for table in _VACUUMED:
-                connection.execute(f"vacuum (analyze) {table}".encode())
+    def requests(self) -> int:
+        """Return the requests for history, those of the first fill left out."""
+        return self.days.requests - self.days.first_fill
 
 
-def measure(server: Server) -> Group:
-    """Return the group."""
+def measure(server: Server) -> list[Group]:
+    """Return the groups of both runs."""
+    right = _live(server, None)
+    return [_undisturbed(right), _unreliable(right, _live(server, SCENARIO.unreliable()))]
+
+
+def _live(server: Server, unreliable: Unreliable | None) -> Lived:
+    """Live through all days in a database of their own."""
     with server.database() as database:
-        days = Days(database.url)
-        config = SimulatorConfig(now=lambda: days.now, tradier_allowed=0)
-        with SimulatorThread(config) as simulator, database.connect() as connection:
-            connection.execute("delete from job_definitions")
-            connection.execute(
-                "insert into auth.users (id) values (%s) on conflict do nothing", (ANYBODY,)
-            )
-            url = simulator.polygon_url
-            days.variables = clean_environment(server.home / "month") | {
-                "SWIFTBOLT_DATABASE_URL": database.url,
-                "POLYGON_BASE_URL": url,
-                "TRADIER_BASE_URL": url,
-                "TRADIER_REQUESTS_PER_MINUTE": "0",
-            }
-            began = time.perf_counter()
-            days.run()
-            seconds = time.perf_counter() - began
-            asked = _verify(days, connection)
-    return _group(days, seconds, asked)
+        home = server.home / "month"
+        days = Days(SCENARIO, database.url, home, unreliable, certify=2 if unreliable else 0)
+        lived = Lived(days)
+        began = time.perf_counter()
+        with days.simulator:
+            night = datetime.now(UTC)
+            for day in days.live():
+                _keep_house(lived, day, night)
+                night = datetime.now(UTC)
+            lived.seconds = time.perf_counter() - began
+            lived.verdict = judge(days)
+            if unreliable is None:
+                _verify(days)
+    return lived
 
 
-def _verify(days: Days, connection: psycopg.Connection[tuple[object, ...]]) -> dict[str, int]:
-    """Hold the database against what thirty days should leave; return requests by provider."""
-    sessions = xnys().between(FIRST, FIRST + timedelta(days=DAYS - 1))
-    *past, last = [session.day for session in sessions]
-    final = days.rows(
-        "select day, count(*) from session_coverage"
-        " where day >= %s and state = 'final' and provider = 'polygon' group by 1 order by 1",
-        FIRST,
+def _keep_house(lived: Lived, day: date, since: datetime) -> None:
+    """Do what time does between two days."""
+    days = lived.days
+    for statement in _AGED:
+        days.rows(statement, days.now, since)
+    Retention(days.database).prune(days.now, timedelta(days=30))
+    if xnys().session(day) is None or len(days.nights) > DAYS:
+        return
+    with days.database.connect() as connection:
+        for table in _VACUUMED:
+            connection.execute(f"vacuum (analyze) {table}".encode())
+    lived.sizes.append(int(days.rows("select pg_database_size(current_database())")[0][0]))
+
+
+def _verify(days: Days) -> None:
+    """Hold the database, and what was asked, against what undisturbed days should leave."""
+    *past, last = SCENARIO.sessions(SCENARIO.days)
+    finalized = days.rows(
+        "select distinct on (n) count(*) as n from finalizations f"
+        " join symbols s on s.id = f.symbol_id where s.ticker <> %s group by f.symbol_id",
+        THIN,
     )
-    assert final == [(day, len(SYMBOLS)) for day in past], "a session is forgotten"
-    finalized = days.rows("select count(*) from finalizations")
-    assert finalized == [(len(SYMBOLS) * len(past),)], "a live day is not replaced"
+    assert finalized == [(len(past),)], "a live day is not replaced"
     live = days.rows(
         "select distinct (ts at time zone 'America/New_York')::date from ohlc_bars_v2"
         " where provider = 'tradier'"
     )
-    assert live == [(last,)], "live bars outlast their day"
-    twice = days.rows(
-        "select symbol_id, timeframe, ts from ohlc_bars_v2 group by 1, 2, 3 having count(*) > 1"
+    assert live == [(last.day,)], "live bars outlast their day"
+    asked = Counter(
+        (one["provider"], unquote(one["path"].split("/")[4]))
+        if one["provider"] == "polygon"
+        else (one["provider"], "")
+        for one in days.call("/simulator/requests")
     )
-    assert not twice, "a bar is there twice"
-    rows = connection.execute("select last_value from provider_requests_id_seq").fetchone()
-    # One a symbol for its first days, one a symbol and night, one a symbol and close.
-    history, today = len(SYMBOLS) * (1 + len(past)), len(SYMBOLS) * len(sessions)
-    assert rows == (history + today,), f"{rows} requests, not {history} + {today}"
-    return {"polygon": history, "tradier": today}
+    # One a symbol for its first days, one a night; who falls silent is asked for again.
+    wrong = {
+        name: n
+        for (provider, name), n in asked.items()
+        if provider == "polygon" and n != 1 + len(past) and name != THIN
+    }
+    assert not wrong, f"something is asked for in vain: {wrong}"
+    assert asked["tradier", ""] == len(SCENARIO.symbols) * (len(past) + 1), "a close is left out"
 
 
-def _group(days: Days, seconds: float, asked: dict[str, int]) -> Group:
-    steady = days.sizes[_STEADY - 1 :]
+def _undisturbed(lived: Lived) -> Group:
+    assert lived.verdict == Verdict([], [], []), lived.verdict
+    steady = lived.sizes[_STEADY - 1 :]
     grown = (steady[-1] - steady[0]) / (len(steady) - 1)
-    predicted = bytes_a_session(len(SYMBOLS), until_pruned=True)
+    predicted = bytes_a_session(len(SCENARIO.symbols), until_pruned=True)
     off = grown / predicted - 1
-    group = Group(f"{DAYS} simulated days of {len(SYMBOLS)} symbols, {len(days.sizes)} sessions")
+    group = Group(
+        f"{DAYS} simulated days of {len(SCENARIO.symbols)} symbols, {len(lived.sizes)} sessions"
+    )
     group.lines = [
         Line(
             "growth of the bars' database a session",
             f"{grown / 1e6:.2f} MB",
             f"predicted {predicted / 1e6:.2f} MB",
             ratio=f"{off:+.0%}",
-            target=f"within {TARGET:.0%}",
-            reached=abs(off) <= TARGET,
+            target=f"within {GROWTH_TARGET:.0%}",
+            reached=abs(off) <= GROWTH_TARGET,
         ),
-        Line("requests, none for what is covered", f"{asked['polygon']} + {asked['tradier']}"),
-        Line("all sessions final, all days, after", f"{seconds:.0f} s"),
+        Line("requests, none for what is covered", f"{_in_month(lived):,}"),
+        Line("all sessions final, all days, after", f"{lived.seconds:.0f} s"),
     ]
     group.data = {
-        "sizes": days.sizes,
+        "sizes": lived.sizes,
         "grown_a_session": grown,
         "predicted_a_session": predicted,
-        "requests": asked,
-        "seconds": round(seconds, 1),
+        "requests": _in_month(lived),
+        "seconds": round(lived.seconds, 1),
     }
     return group
+
+
+def _unreliable(right: Lived, lived: Lived) -> Group:
+    days, verdict, plan = lived.days, lived.verdict, lived.days.unreliable
+    assert plan is not None
+    assert days.busiest_minute <= PER_MINUTE, f"{days.busiest_minute} requests in a minute"
+    base, extra = _in_month(right), lived.requests - right.requests
+    ratio = (base + extra) / base
+    group = Group(
+        f"the same with an unreliable provider, seed {SCENARIO.seed}: {len(plan.hours)} bad hours,"
+        f" {len(plan.lapses)} lapses, {len(plan.corrections)} corrections"
+    )
+    wrong = {
+        "bars that differ from the provider's last word": verdict.bars,
+        "sessions that are not settled": verdict.sessions,
+        f"of {days.certificates:,} certificates: sessions of which they say what is not so": (
+            verdict.claims
+        ),
+        "certificates that contradict the ones before": days.complaints,
+    }
+    group.lines = [
+        Line(what, f"{len(found):,}", target="0", reached=not found)
+        for what, found in wrong.items()
+    ]
+    group.lines += [
+        Line(
+            "requests, first fill left out",
+            f"{base + extra:,}",
+            f"undisturbed {base:,}",
+            ratio=f"{ratio:.2f}x",
+            target=f"<= {REQUESTS_TARGET}x",
+            reached=ratio <= REQUESTS_TARGET,
+        ),
+        Line("all days, after", f"{lived.seconds:.0f} s", f"{days.refused:,} not certified yet"),
+    ]
+    group.data = {
+        "wrong": {what: found[:_TOLD] for what, found in wrong.items()},
+        "requests": {"undisturbed": base, "unreliable": base + extra, "ratio": ratio},
+        "extra_requests": _extra(right.days, days),
+        "seconds": round(lived.seconds, 1),
+    }
+    return group
+
+
+def _in_month(lived: Lived) -> int:
+    """Return the requests of the thirty days."""
+    return lived.days.nights[DAYS - 1] - lived.days.first_fill
+
+
+def _extra(right: Days, days: Days) -> list[dict[str, Any]]:
+    """Return what each day cost more than an undisturbed one, beside its bad hour."""
+    assert days.unreliable is not None
+    hours = {hour.starts.date(): hour for hour in days.unreliable.hours}
+    found = []
+    for number in range(SCENARIO.days):
+        day = SCENARIO.first + timedelta(days=number)
+        one, other = (lived.nights[max(0, number - 1) : number + 1] for lived in (days, right))
+        hour = hours.get(day)
+        told = f"{hour.kind} from {hour.starts:%H:%M}" if hour else "none"
+        found.append(
+            {"day": f"{day}", "hour": told, "extra": one[-1] - one[0] - other[-1] + other[0]}
+        )
+    return found

@@ -123,7 +123,7 @@ def main(arguments: Sequence[str]) -> int:
             ],
             "polling": _polling,
             "workers": lambda: [workers.measure(10 if quick else 40, 15 if quick else 30)],
-            "month": lambda: [month.measure(server)],
+            "month": lambda: month.measure(server),
             "shards": lambda: [shards.measure(shards.QUICK if quick else shards.FULL)],
             "universe": lambda: [
                 universe.measure(

@@ -5,8 +5,10 @@ port serves both. The controls need no key and answer to loopback only:
 
 - GET /simulator: seed, market time and plan.
 - GET, PUT /simulator/listings: how splits are listed wrongly (`listing_errors.py`).
-- GET /simulator/truth/{symbol}/{timeframe}?from=&to=: the bars a client should end up with.
-- GET, PUT, DELETE /simulator/faults: what goes wrong (`faults.py`).
+- GET /simulator/truth/{symbol}/{timeframe}?from=&to=&at=: the bars a client should end up with;
+  with `at`, those that Polygon delivers at that instant.
+- GET, PUT, DELETE /simulator/faults: what goes wrong by chance (`faults.py`).
+- GET, PUT, DELETE /simulator/unreliable: what is late, wrong or refused (`unreliable.py`).
 - GET, DELETE /simulator/requests: what was asked.
 
 What belongs here: routes, the order gate -> answer -> fault -> reply, headers, gzip. What does
@@ -40,6 +42,13 @@ from swiftbolt_assets.simulator.prices import Market
 from swiftbolt_assets.simulator.tradier import Timesales
 from swiftbolt_assets.simulator.tradier_markets import Markets
 from swiftbolt_assets.simulator.truth import TIMEFRAMES, Truth
+from swiftbolt_assets.simulator.unreliable import (
+    Delivery,
+    Unreliable,
+    instant,
+    parse_unreliable,
+    unreliable_json,
+)
 from swiftbolt_assets.simulator.wire import Ask, BarPage, Reply
 
 if TYPE_CHECKING:
@@ -57,6 +66,7 @@ if TYPE_CHECKING:
 #: Where the server puts the connection, so that a fault can close it.
 TRANSPORT = "swiftbolt.transport"
 _AGGREGATES = "/v2/aggs/ticker/{ticker}/range/{multiplier}/{timespan}/{from}/{to}"
+_AGGREGATED = "/v2/aggs/"
 _POLYGON, _TRADIER = "polygon", "tradier"
 _UNAUTHORIZED = 401
 _GZIP_LEVEL = 1
@@ -68,12 +78,13 @@ def build_app(config: SimulatorConfig) -> Starlette:
     """Return the application of one simulator."""
     market, listings = Market(config.seed), Listings(config.extra_splits)
     desk = _Desk(config)
-    aggregates = Aggregates(config, market, listings)
+    aggregates = Aggregates(config, market, listings, desk.delivery)
     mistakes = ListingErrors(config.listing_errors)
     reference = Reference(config, listings, mistakes)
     timesales = Timesales(config, market, listings)
     markets = Markets(config, market, listings)
-    controls = _Controls(config, Truth(config, market, listings), desk, mistakes)
+    truth = Truth(config, market, listings, desk.delivery)
+    controls = _Controls(config, truth, desk, mistakes)
     polygon: dict[str, Answer] = {
         _AGGREGATES: aggregates.range,
         "/v2/aggs/ticker/{ticker}/prev": aggregates.previous,
@@ -95,6 +106,7 @@ def build_app(config: SimulatorConfig) -> Starlette:
         Route("/simulator/truth/{symbol}/{timeframe}", controls.truth),
         Route("/simulator/faults", controls.faults, methods=["GET", "PUT", "DELETE"]),
         Route("/simulator/listings", controls.listings, methods=["GET", "PUT"]),
+        Route("/simulator/unreliable", controls.unreliable, methods=["GET", "PUT", "DELETE"]),
         Route("/simulator/requests", controls.requests, methods=["GET", "DELETE"]),
     ]
     routes += [Route(path, desk.endpoint(_POLYGON, answer)) for path, answer in polygon.items()]
@@ -109,6 +121,7 @@ class _Desk:
         self._config = config
         self.ledger = Ledger()
         self.faults = Faults()
+        self.delivery = Delivery(config.unreliable)
         self._polygon_gate = PolygonGate(config)
         self._tradier_gate = TradierGate(config)
 
@@ -130,7 +143,9 @@ class _Desk:
             refusal = self._refuse(request, provider, key)
             values = request.path_params
             result = answer(ask, values) if refusal is None else refusal
-            entry.fault = self.faults.draw(provider, result)
+            if refusal is None and request.url.path.startswith(_AGGREGATED):
+                entry.fault = self.delivery.trouble(values["ticker"], self._config.now())
+            entry.fault = entry.fault or self.faults.draw(provider, result)
             if entry.fault == "unadjusted_flag":
                 result = answer(_opposite(ask), values)
             reply = self._printed(provider, ask, result, entry)
@@ -232,8 +247,13 @@ class _Controls:
                 days.append(date.fromisoformat(request.query_params.get(name, "")))
             except ValueError:
                 return _wrong(f"{name}: it is no date; write YYYY-MM-DD")
+        text = request.query_params.get("at")
+        try:
+            at = None if text is None else instant(text, "at")
+        except UsageError as error:
+            return _wrong(str(error))
         return JSONResponse(
-            self._truth.bars(request.path_params["symbol"], timeframe, days[0], days[1])
+            self._truth.bars(request.path_params["symbol"], timeframe, days[0], days[1], at)
         )
 
     async def faults(self, request: Request) -> Response:
@@ -265,6 +285,22 @@ class _Controls:
             except UsageError as error:
                 return _wrong(str(error))
         return JSONResponse({symbol: list(kinds) for symbol, kinds in self._mistakes.kinds.items()})
+
+    async def unreliable(self, request: Request) -> Response:
+        """Read, switch or end what is late, wrong or refused."""
+        if not _is_loopback(request):
+            return _forbidden()
+        delivery = self._desk.delivery
+        if request.method == "DELETE":
+            delivery.plan = Unreliable()
+        elif request.method == "PUT":
+            try:
+                delivery.plan = parse_unreliable(json.loads(await request.body()))
+            except ValueError:
+                return _wrong("unreliable: the body is no JSON; send an object")
+            except UsageError as error:
+                return _wrong(str(error))
+        return JSONResponse(unreliable_json(delivery.plan))
 
     async def requests(self, request: Request) -> Response:
         """Return the log of provider requests, or empty it."""

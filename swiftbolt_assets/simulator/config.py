@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from swiftbolt_assets.simulator.listings import Split
+    from swiftbolt_assets.simulator.unreliable import Unreliable
 
 #: Where the simulator listens unless told otherwise; nothing binds wider.
 LOOPBACK = "127.0.0.1"
@@ -59,6 +60,7 @@ class SimulatorConfig:
         extra_splits: by symbol, besides those of the table in `listings.py`.
         listing_errors: by symbol, how its splits are listed wrongly (`listing_errors.py`).
         latency_seconds: added to every provider reply.
+        unreliable: what Polygon delivers late, wrong or not at all, from the start on.
 
     """
 
@@ -76,6 +78,7 @@ class SimulatorConfig:
     extra_splits: Mapping[str, tuple[Split, ...]] = field(default_factory=dict)
     listing_errors: Mapping[str, Sequence[str]] = field(default_factory=dict)
     latency_seconds: float = 0.0
+    unreliable: Unreliable | None = None
 
     def __post_init__(self) -> None:
         """Refuse what would fail later.

@@ -186,7 +186,7 @@ class Faults:
             return replace(page, null_rows=True, next_url=None)
         if kind == "empty":
             return replace(page, rows=[], base_count=0, next_url=None)
-        return replace(page, rows=_spoilt_rows(kind, page, rows, at))
+        return replace(page, rows=_spoilt_rows(kind, page, rows, at) if rows else rows)
 
     def spoil_reply(self, kind: str, provider: str, ask: Ask, reply: Reply) -> Reply:
         """Return the reply that a kind puts in the place of another one."""
@@ -202,6 +202,8 @@ class Faults:
         replies = {
             "500": tradier_errors.datastore(ask.accept) if is_tradier else json_reply(error, 500),
             "502": Reply(502, _BAD_GATEWAY, "text/html"),
+            "400": polygon_errors.REVERSED,
+            "403": polygon_errors.NOT_ENTITLED,
             "429": quota if is_tradier else polygon_errors.TOO_MANY,
             "html200": Reply(200, _PAGE, "text/html; charset=utf-8"),
             "not_authorized_200": tradier_errors.downstream(ask.accept) if is_tradier else refusal,

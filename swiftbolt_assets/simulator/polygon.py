@@ -34,6 +34,7 @@ from swiftbolt_assets.simulator.calendar import (
 from swiftbolt_assets.simulator.config import Recency
 from swiftbolt_assets.simulator.polygon_query import SPANS, Query, parse
 from swiftbolt_assets.simulator.prices import Bars, join
+from swiftbolt_assets.simulator.unreliable import Delivery
 from swiftbolt_assets.simulator.windows import UNITS, daily, fold, is_bare
 from swiftbolt_assets.simulator.wire import (
     BarPage,
@@ -92,10 +93,17 @@ def plan_at(config: SimulatorConfig, now: datetime) -> Plan:
 class Aggregates:
     """The aggregate endpoints of one simulator."""
 
-    def __init__(self, config: SimulatorConfig, market: Market, listings: Listings) -> None:
+    def __init__(
+        self,
+        config: SimulatorConfig,
+        market: Market,
+        listings: Listings,
+        delivery: Delivery | None = None,
+    ) -> None:
         self._config = config
         self._market = market
         self._listings = listings
+        self._delivery = delivery or Delivery(config.unreliable)
 
     def range(self, ask: Ask, values: Mapping[str, str]) -> Reply | BarPage:
         """Answer a range; `values` are the parts of the path."""
@@ -164,9 +172,10 @@ class Aggregates:
 
     def _days(self, query: Query, plan: Plan, listing: Listing) -> Iterator[Bars]:
         """Yield the base bars day by day, in the order in which the limit counts them."""
-        last = min(query.last, from_ms(plan.end_ms).date())
+        last, now = min(query.last, from_ms(plan.end_ms).date()), self._config.now()
         for found in sessions(max(query.first, plan.first), last, newest_first=query.descending):
             bars = self._market.until(listing, found.day, plan.end_ms)
+            bars = self._delivery.of(bars, listing.symbol, now)
             if query.adjusted:
                 bars = self._market.adjusted(bars, listing, found.day, plan.today)
             if query.timespan in SPANS:

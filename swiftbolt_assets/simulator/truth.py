@@ -6,6 +6,9 @@ count. Raw prices. 15-minute bars equal those of Polygon's wire to the last digi
 open, high, low and close from the minutes, the volume as the sum of the 15-minute volumes, and
 `vwap` and `n` from the 15-minute bars that carry them.
 
+The truth is the provider's last word: what is late counts as delivered, what is wrong as put right.
+Asked for an instant, it is what Polygon delivers then.
+
 What belongs here: this. What does not: the wire (`polygon.py`).
 """
 
@@ -17,6 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from swiftbolt_assets.simulator.calendar import MINUTE_MS, REGULAR_OPEN, sessions, to_ms
+from swiftbolt_assets.simulator.polygon import plan_at
+from swiftbolt_assets.simulator.unreliable import LAST_WORD, Delivery
 from swiftbolt_assets.simulator.windows import fold, is_bare
 
 if TYPE_CHECKING:
@@ -36,16 +41,32 @@ TruthRow = dict[str, str | float | int | None]
 class Truth:
     """What every client of one simulator should end up with."""
 
-    def __init__(self, config: SimulatorConfig, market: Market, listings: Listings) -> None:
+    def __init__(
+        self,
+        config: SimulatorConfig,
+        market: Market,
+        listings: Listings,
+        delivery: Delivery | None = None,
+    ) -> None:
         self._config = config
         self._market = market
         self._listings = listings
+        self._delivery = delivery or Delivery(config.unreliable)
 
-    def bars(self, symbol: str, timeframe: str, first: date, last: date) -> list[TruthRow]:
+    def bars(
+        self, symbol: str, timeframe: str, first: date, last: date, at: datetime | None = None
+    ) -> list[TruthRow]:
         """Return the bars of the dates `first`..`last`, both included, oldest first.
 
         Rows: `ts` (start, ISO 8601, Z), `open`, `high`, `low`, `close`, `volume`, `vwap` or null,
         `n` or null. Today's bars are those of the minutes so far. An unknown symbol has none.
+
+        Args:
+            symbol: the ticker.
+            timeframe: one of `TIMEFRAMES`.
+            first: date of the first session.
+            last: date of the last one.
+            at: as Polygon delivers them at this instant; None is its last word.
 
         Raises:
             KeyError: the timeframe is none of `TIMEFRAMES`.
@@ -55,10 +76,11 @@ class Truth:
         listing = self._listings.find(symbol)
         if listing is None:
             return []
-        now_ms = to_ms(self._config.now())
+        now_ms = to_ms(self._config.now()) if at is None else plan_at(self._config, at).end_ms
         rows: list[TruthRow] = []
         for found in sessions(first, last):
             minutes = _regular(self._market.until(listing, found.day, now_ms), found)
+            minutes = self._delivery.of(minutes, symbol, at or LAST_WORD)
             rows += _session_rows(listing, found, minutes, span)
         return rows
 

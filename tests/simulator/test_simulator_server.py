@@ -55,14 +55,15 @@ def test_the_controls_answer_to_loopback_only() -> None:
                 for path in (
                     "/simulator",
                     "/simulator/faults",
+                    "/simulator/unreliable",
                     "/simulator/requests",
                     "/simulator/truth/AAPL/h4?from=2026-11-18&to=2026-11-18",
                 )
             ]
         return [reply.status_code for reply in replies]
 
-    assert asyncio.run(ask("127.0.0.1")) == [200] * 4
-    assert asyncio.run(ask("192.0.2.7")) == [403] * 4
+    assert asyncio.run(ask("127.0.0.1")) == [200] * 5
+    assert asyncio.run(ask("192.0.2.7")) == [403] * 5
 
 
 def test_impossible_settings_are_refused_by_name() -> None:
