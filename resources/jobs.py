@@ -177,6 +177,7 @@ with mine as (
 ), cooling as (
   select extract(epoch from cooling_until - clock_timestamp())::float8 as seconds, reason
     from provider_health where provider = 'polygon' and cooling_until > clock_timestamp()
+     and (for_all or %(symbol)s = any(symbols))
 )
 select mine.priority, mine.is_running, greatest(mine.last_attempt_s, 0),
   rate.free, coalesce(rate.next_free_s, 0),

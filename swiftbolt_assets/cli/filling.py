@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from resources.dagster import PostgresResource
 from resources.progress import failures, is_pending, mark, progress
 from resources.provider_health import ProviderHealth
-from resources.rate_limit import limiter
+from resources.rate_limit import PATIENT_S, closed_for, limiter
 from resources.symbols import ensure_symbols
 from resources.tracking import track
 from resources.wanted import Change, change_definitions
@@ -239,7 +239,10 @@ def _launch(installation: Installation, wish: Wish, *, on_platform: bool) -> lis
                 run_on_platform(settings, job, spec)
         except SwiftBoltError as error:
             rest = len(wish.symbols) - position - 1
-            if rest and health.cooling(_HISTORY):
+            if rest and (
+                health.rests(_HISTORY)
+                or closed_for(installation.database.connect, _HISTORY) > PATIENT_S
+            ):
                 # Every other symbol would be refused alike.
                 what = "symbol was" if rest == 1 else "symbols were"
                 errors.append(f"{symbol}: {error}; {rest} more {what} not asked for")

@@ -171,7 +171,8 @@ begin
     symbols = '{}', for_all = true, failing_since = null, probe_symbol = null, probe_until = null,
     changed_at = clock_timestamp()
    where provider = p_provider;
-  if health.cooling_until is null or not (health.for_all or p_symbol = any(health.symbols)) then
+  if health.cooling_until is null
+    or not (health.for_all or coalesce(p_symbol = any(health.symbols), false)) then
     return;
   end if;
   if p_provider = 'polygon' then
