@@ -109,6 +109,34 @@ begin
 end
 $$;
 
+-- Another symbol is answered: that may be what a refusal of this moment, too, lacked to be final.
+create function give_up_refused(p_answered text) returns void language plpgsql as $$
+declare
+  refused record;
+begin
+  for refused in
+    select f.symbol from symbol_refusals f
+     where f.final_at is null and f.symbol <> p_answered
+       and f.last_refused_at between market_now() - interval '15 minutes' and market_now()
+       and f.last_refused_at - f.first_refused_at >= interval '4 hours'
+       and others_answered(f.symbol, f.first_refused_at)
+     order by f.symbol for update
+  loop
+    update symbol_refusals set final_at = market_now(), next_attempt_at = null,
+      next_attempt_market_at = null
+     where symbol = refused.symbol;
+    with held as materialized (
+      select r.id from job_runs r
+       where r.symbol = refused.symbol and r.status = 'queued' and r.claim_id is null
+       order by r.id for update
+    )
+    update job_runs r set status = 'failed', finished_at = clock_timestamp(),
+      next_attempt_at = null, next_attempt_market_at = null
+      from held where r.id = held.id;
+  end loop;
+end
+$$;
+
 -- A failure of a request: of the `key` (stops all at once), a `refusal`, or an `outage`. Three outages
 -- in a row let the symbols rest that failed; three symbols without an answer in between, all of them.
 -- The rest is a quarter of the time that nothing was answered, 5 s at least.
@@ -160,6 +188,7 @@ begin
     if found then
       perform end_waits(array[p_symbol], 1);
     end if;
+    perform give_up_refused(p_symbol);
   end if;
   select * into health from provider_health
    where provider = p_provider
@@ -339,8 +368,9 @@ create function may_be_claimed(p_symbol text) returns boolean language sql volat
        where o.symbol = p_symbol and o.status in ('queued', 'running') and o.claim_id is not null)
     and not exists (
       select from symbol_refusals f
-       where f.symbol = p_symbol and not is_due(f.next_attempt_at, f.next_attempt_market_at)
-         and not (f.refusals >= 3 and f.last_refused_at <= market_now() - interval '4 hours'
+       where f.symbol = p_symbol
+         and (f.final_at is not null or not is_due(f.next_attempt_at, f.next_attempt_market_at))
+         and not (f.final_at is null and f.refusals >= 3 and f.last_refused_at <= market_now() - interval '4 hours'
            and others_answered(p_symbol, market_now())))
 $$;
 
@@ -532,7 +562,7 @@ $$;
 revoke all on function is_due(timestamptz, timestamptz), refusal_delay(integer),
   others_answered(text, timestamptz), note_refusal(text, text, text),
   provider_failed(text, text, text, text, text), provider_answered(text, text),
-  end_waits(text[], integer), ask_provider(text, text, boolean, double precision),
+  give_up_refused(text), end_waits(text[], integer), ask_provider(text, text, boolean, double precision),
   may_be_claimed(text),
   fail_slices(text, text, text, boolean, double precision, date, date, integer),
   release_claims(uuid[], text, date, date, text), release_abandoned()

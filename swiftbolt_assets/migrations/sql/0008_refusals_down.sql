@@ -217,7 +217,7 @@ revoke all on function fail_slices(text, text, text, boolean, integer),
   release_claims(uuid[], text, date, date, text, integer), release_abandoned(integer)
   from public, anon, authenticated, service_role;
 
-drop function may_be_claimed(text), ask_provider(text, text, boolean, double precision),
+drop function may_be_claimed(text), give_up_refused(text), ask_provider(text, text, boolean, double precision),
   end_waits(text[], integer), provider_answered(text, text),
   provider_failed(text, text, text, text, text), note_refusal(text, text, text),
   others_answered(text, timestamptz), refusal_delay(integer), is_due(timestamptz, timestamptz);
