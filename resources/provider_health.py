@@ -41,21 +41,21 @@ _SHOWN = 5
 
 _COOLING = """
 select cooling_until,
-  extract(epoch from greatest(cooling_until, probe_until) - clock_timestamp())::float8,
+  greatest(extract(epoch from cooling_until - clock_timestamp()), 0)::float8,
   reason, error_code, case when for_all then '{}' else symbols end
 from provider_health
-where provider = %s and cooling_until > clock_timestamp()
+where provider = %s and cooling_until is not null
 """
 
 
 @dataclass(frozen=True, slots=True)
 class CoolDown:
-    """A provider that is left alone.
+    """A provider that has not answered lately and is left alone.
 
     Attributes:
         provider: its name.
         until: when it is asked again, UTC by the database's clock.
-        seconds: until then.
+        seconds: until then; 0 when one request may find out whether it answers again.
         reason: the last failure, one line.
         error_code: its code.
         symbols: whose bars are not asked for; empty for all.
@@ -77,10 +77,11 @@ class CoolDown:
     def error(self) -> LeftAloneError:
         """Return the refusal of a request in this time."""
         whose = f" {', '.join(self.symbols[:_SHOWN])}" if self.symbols else ""
+        until = f"not asked before {self.until:%H:%M:%S} UTC (in {self.seconds:.0f} s)"
+        if not self.seconds:
+            until = "not asked, but for one request that finds out whether it answers again"
         return LeftAloneError(
-            f"{self.provider}:{whose} not asked before {self.until:%H:%M:%S} UTC "
-            f"(in {self.seconds:.0f} s), because: {self.reason}",
-            self.seconds,
+            f"{self.provider}:{whose} {until}, because: {self.reason}", self.seconds
         )
 
 
@@ -133,7 +134,7 @@ class ProviderHealth:
         self._run("select provider_answered(%s, %s)", (provider, symbol))
 
     def cooling(self, provider: str) -> CoolDown | None:
-        """Return the cool-down under way, or None.
+        """Return the cool-down that no answer has ended yet, or None.
 
         Raises:
             StorageError: the database cannot be reached.
@@ -146,14 +147,14 @@ class ProviderHealth:
         return CoolDown(provider, until, seconds, reason, code, tuple(symbols))
 
     def rests(self, provider: str) -> CoolDown | None:
-        """Return the cool-down under way if it is of all symbols, or None.
+        """Return the cool-down if it is of all symbols and its pause is not over, or None.
 
         Raises:
             StorageError: the database cannot be reached.
 
         """
         found = self.cooling(provider)
-        return found if found is not None and found.is_for_all else None
+        return found if found is not None and found.is_for_all and found.seconds else None
 
     def admit(self, provider: str, symbol: str, *, at_once: bool) -> bool:
         """Return whether a request about a symbol is the probe of a cool-down.
@@ -174,11 +175,9 @@ class ProviderHealth:
         if wait_s is None:
             return bool(is_probe)
         found = self.cooling(provider)
-        if found is not None:
-            raise found.error()
-        raise LeftAloneError(
-            f"{provider}: another request finds out whether it answers again", wait_s
-        )
+        # It may have answered just now.
+        told = f"{provider}: not asked just now" if found is None else str(found.error())
+        raise LeftAloneError(told, wait_s)
 
     def _run(self, statement: str, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
         try:

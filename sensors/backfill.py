@@ -147,8 +147,9 @@ def take_on(storage: Storage, rules: Rules) -> Taken:
     work = storage.work
     is_more = work.plan_some(least_priority=0 if rules.background else PEOPLE).is_more
     health = ProviderHealth(storage.database.connect)
-    if (cooling := health.cooling("polygon")) is not None and cooling.is_for_all:
+    if (cooling := health.rests("polygon")) is not None:
         return Taken((), str(cooling.error()), is_more, cooling.seconds)
+    cooling = health.cooling("polygon")
     if (closed := closed_for(storage.database.connect, "polygon")) > PATIENT_S:
         return Taken((), f"polygon: {closed_error(closed)}", is_more, closed)
     priorities = [claim.priority for claim in work.open_claims()]
@@ -166,4 +167,4 @@ def take_on(storage: Storage, rules: Rules) -> Taken:
         sentence = f"nothing is due; {len(priorities)} symbols are worked on"
     if cooling is not None:
         sentence = f"{sentence}; {cooling.error()}"
-    return Taken(tuple(claims), sentence, is_more, cooling.seconds if cooling else None)
+    return Taken(tuple(claims), sentence, is_more, (cooling.seconds or None) if cooling else None)

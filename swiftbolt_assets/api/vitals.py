@@ -148,7 +148,7 @@ def budget_state(budget: Budget) -> dict[str, Any]:
             "requests_free": budget.free,
             "waiting": budget.waiting,
         }
-    if budget.cooling_s > 0:
+    if budget.reason is not None:
         shown |= {"message": budget.reason, "cooling_down_s": round(budget.cooling_s)}
         return {"status": "cooling_down", **shown}
     return {"status": "ok", **shown}

@@ -217,9 +217,10 @@ def _partitions(settings: Settings, database: Database) -> Finding:
 
 def _cool_downs(_settings: Settings, database: Database) -> Finding:
     from resources.provider_health import ProviderHealth
+    from resources.schema import revision
 
-    if not _is_newest(database):
-        return Finding("requests", good=True, text="not known yet")
+    if revision(database) is None:
+        return Finding("requests", good=True, text="none yet")
     health = ProviderHealth(database.connect)
     cooling = [
         str(found.error()) for name in ("polygon", "tradier") if (found := health.cooling(name))

