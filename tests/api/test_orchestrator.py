@@ -274,6 +274,28 @@ def test_A60_A65_health_tells_the_parts(api: Any) -> None:
     assert api.get("/health", key=None).json["status"] == "ok"
 
 
+def test_health_and_progress_tell_who_gets_nothing_while_others_do(api: Any) -> None:
+    want(api, "TSLA")
+    api.queue.beat()
+    for symbol, outcome in (("TSLA", "BadRequestError"), ("AAPL", "ok")):
+        api.sql(
+            "insert into provider_requests (provider, endpoint, symbol, sent_at, seconds, status,"
+            " outcome, bars, base_minutes) values ('polygon', '/v2/aggs/x', %s, clock_timestamp(),"
+            " 0, 400, %s, 0, 0)",
+            symbol,
+            outcome,
+        )
+    api.sql("update job_runs set error_message = 'polygon: HTTP 400: no' where symbol = 'TSLA'")
+    told = "TSLA gets nothing while others do: polygon: HTTP 400: no"
+    found = api.get("/health", key=None).json
+    assert found["status"] == "degraded"
+    assert found["parts"]["answers"] == {"status": "failing", "message": told}
+    asked = {"symbol": "TSLA", "timeframe": "m15", "window_days": 30}
+    assert api.post("ensure-coverage", asked).json["message"] == told
+    api.sql("delete from provider_requests")
+    assert api.get("/health", key=None).json["status"] == "ok"
+
+
 def test_health_calls_a_database_that_hangs_down_without_waiting_for_it(api: Any) -> None:
     with api.connect() as connection, connection.transaction():
         connection.execute("lock table provider_health")
