@@ -34,7 +34,8 @@ class Queue:
         retrying: wait for their next attempt.
         failed: ended without success; a person or another day brings the next attempt.
         next_attempt_s: until the first of those that wait tries again, None without.
-        last_attempt_s: until the last of them does, None without.
+        last_attempt_s: until the last of them does, None without; what was refused may wait for
+            days, and does not count.
         requests_ahead: jobs to be sent until those that were asked about are done.
         unplanned: symbols that are wanted and not planned yet.
 
@@ -146,7 +147,8 @@ with slices as (
       else 'failed'
     end as state,
     extract(epoch from max(next_attempt_at) filter (where status = 'queued')
-      - clock_timestamp())::float8 as wait_s
+      - clock_timestamp())::float8 as wait_s,
+    coalesce(bool_or(error_code in ('INVALID_SYMBOL', 'PERMISSION_DENIED')), false) as is_refused
     from job_runs
    where status in ('queued', 'running', 'failed')
    group by symbol, first_day, last_day, case when first_day is null then id end
@@ -155,7 +157,8 @@ with slices as (
 )
 select count(*) filter (where state = 'queued'), count(*) filter (where state = 'running'),
   count(*) filter (where state = 'retrying'), count(*) filter (where state = 'failed'),
-  min(wait_s) filter (where state = 'retrying'), max(wait_s) filter (where state = 'retrying'),
+  min(wait_s) filter (where state = 'retrying'),
+  max(wait_s) filter (where state = 'retrying' and not is_refused),
   (select count(*) from slices
     where state in ('queued', 'retrying') and priority >= (
       select min(priority) from asked where state in ('queued', 'retrying'))),

@@ -218,7 +218,7 @@ class TradierResource(dg.ConfigurableResource[None]):
             StorageError: the database does not answer.
 
         """
-        if self.is_off() or ProviderHealth(storage.database.connect).cooling("tradier"):
+        if self.is_off() or ProviderHealth(storage.database.connect).rests("tradier"):
             return None
         if self.requests_per_minute:
             budget = limiter(storage.database.connect, "tradier", self.requests_per_minute)

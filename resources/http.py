@@ -26,9 +26,11 @@ import httpx
 from resources.contract import RequestRecord
 from resources.deadline import Deadlines
 from resources.endpoint import KEY_PARAMETERS, checked_base_url, is_loopback
+from resources.rate_limit import in_words
 from resources.replies import Parsed, Reply, Request, shown
 from resources.retries import attempts
 from swiftbolt_assets.errors import (
+    BudgetClosedError,
     MalformedReplyError,
     ProviderError,
     RateLimitedError,
@@ -61,7 +63,7 @@ class Bounds:
         first_wait_s: before the second attempt, doubled from there on, with jitter.
         longest_wait_s: between two attempts.
         refusals: rate limits in a row that are waited out.
-        refused_s: how long they are waited out.
+        refused_s: how long they are waited out, all in all; more is a matter for a later run.
 
     """
 
@@ -73,7 +75,7 @@ class Bounds:
     first_wait_s: float = 0.5
     longest_wait_s: float = 20.0
     refusals: int = 10
-    refused_s: float = 900.0
+    refused_s: float = 300.0
 
 
 @contextmanager
@@ -306,13 +308,17 @@ class Conversation:
         while True:
             try:
                 return self._once(request, check)
+            except BudgetClosedError:
+                raise
             except RateLimitedError as error:
                 refused += 1
                 since = since or time.monotonic()
-                self._transport.limiter.push(error.retry_after)
+                pause = self._transport.limiter.refused(error.retry_after)
                 waited = time.monotonic() - since
-                if refused >= bounds.refusals or waited + error.retry_after > bounds.refused_s:
-                    raise
+                if refused >= bounds.refusals or waited + pause > bounds.refused_s:
+                    raise BudgetClosedError(
+                        f"{error}; not asked again for {in_words(pause)}", pause
+                    ) from None
 
     def _once(self, request: Request, check: Callable[[Reply], Parsed[T]]) -> Parsed[T]:
         transport = self._transport

@@ -175,8 +175,10 @@ with mine as (
       filter (where error_message is not null))[1] as trouble
     from job_runs where symbol = %(symbol)s and status in ('queued', 'running', 'failed')
 ), cooling as (
-  select extract(epoch from cooling_until - clock_timestamp())::float8 as seconds, reason
-    from provider_health where provider = 'polygon' and cooling_until > clock_timestamp()
+  select greatest(extract(epoch from cooling_until - clock_timestamp()), 0)::float8 as seconds,
+    reason
+    from provider_health where provider = 'polygon' and cooling_until is not null
+     and (for_all or %(symbol)s = any(symbols))
 )
 select mine.priority, mine.is_running, greatest(mine.last_attempt_s, 0),
   rate.free, coalesce(rate.next_free_s, 0),

@@ -28,6 +28,7 @@ from resources.replies import (
 from swiftbolt_assets.errors import (
     BadRequestError,
     BeyondPlanError,
+    KeyRefusedError,
     MalformedReplyError,
     NotYetAvailableError,
     PermissionDeniedError,
@@ -108,7 +109,7 @@ def judge(reply: Reply) -> ProviderError | None:
     said = _said(reply.body)
     text = f"HTTP {status}{f': {said}' if said else ''}"
     if status in {401, 403}:
-        return _denied(text, said)
+        return _key_refused(text) if status == 401 else _denied(text, said)  # noqa: PLR2004
     if status == 429:  # noqa: PLR2004
         return RateLimitedError(text, retry_after(reply))
     # 408, 413 and 499 are retried by the official client too.
@@ -167,7 +168,7 @@ def check_status(status: str, message: str | None, reply: Reply) -> None:
         case "ERROR" if re.search("maximum requests", said, re.IGNORECASE):
             raise RateLimitedError(text, retry_after(reply))
         case "ERROR" if re.search("api key", said, re.IGNORECASE):
-            raise _denied(text, said)
+            raise _key_refused(text)
         case "ERROR":
             raise UnavailableError(text)
         case _:
@@ -190,7 +191,13 @@ def _denied(text: str, said: str) -> ProviderError:
         return BeyondPlanError(text)
     if re.search("not entitled|upgrade your plan", said, re.IGNORECASE):
         return PermissionDeniedError(f"the key's plan does not include this ({text})")
-    return PermissionDeniedError(f"the key was refused ({text}); check POLYGON_API_KEY")
+    if re.search("api key", said, re.IGNORECASE):
+        return _key_refused(text)
+    return PermissionDeniedError(f"the key may not see this ({text})")
+
+
+def _key_refused(text: str) -> KeyRefusedError:
+    return KeyRefusedError(f"the key was refused ({text}); check POLYGON_API_KEY")
 
 
 def _said(body: bytes) -> str:

@@ -68,18 +68,20 @@ def mark(database: Database) -> Mark:
 
 
 def is_pending(database: Database, symbols: Sequence[str]) -> bool:
-    """Return whether the queue still has something to do for some symbols."""
+    """Return whether the queue still has something to do for some symbols.
+
+    What the provider refuses is asked for again in minutes, hours and days: nobody waits for that.
+    """
     with database.transaction() as connection:
         row = connection.execute(_PENDING, {"symbols": list(symbols)}).fetchone()
     return bool(row and row[0])
 
 
 def failures(database: Database, symbols: Sequence[str]) -> list[str]:
-    """Return why slices of some symbols failed for good, each reason once."""
+    """Return why slices of some symbols were refused or failed, each reason once."""
     with database.transaction() as connection:
         rows = connection.execute(
-            "select distinct symbol, error_message from job_runs"
-            " where symbol = any(%s) and status = 'failed' order by 1, 2",
+            _FAILURES,
             (list(symbols),),
         ).fetchall()
     return [f"{symbol}: {message}" for symbol, message in rows]
@@ -133,10 +135,17 @@ def progress(
     )
 
 
-_PENDING = """
+_REFUSED = """(status = 'queued' and next_attempt_at > clock_timestamp()
+  and error_code in ('INVALID_SYMBOL', 'PERMISSION_DENIED'))"""
+_FAILURES = f"""
+select distinct symbol, error_message from job_runs
+ where symbol = any(%s) and (status = 'failed' or {_REFUSED}) order by 1, 2
+"""  # noqa: S608 - both parts are written here
+_PENDING = f"""
 select exists (
     select from wanted_symbols w left join symbol_plans p using (symbol)
     where w.symbol = any(%(symbols)s) and (p.wanted is distinct from w.wanted or p.stale))
   or exists (
-    select from job_runs where symbol = any(%(symbols)s) and status in ('queued', 'running'))
-"""
+    select from job_runs where symbol = any(%(symbols)s) and status in ('queued', 'running')
+      and not {_REFUSED})
+"""  # noqa: S608 - both parts are written here

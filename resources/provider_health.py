@@ -1,7 +1,10 @@
-"""Which provider is left alone for a while, learned from real outcomes only.
+"""Which provider is left alone for a while, and for whom, learned from real outcomes only.
 
-What belongs here: the table `provider_health` and the guard around a provider. What does not: how
-often one request is tried (`http.py`), and which provider serves a date (`router.py`).
+Every decision is one SQL function (`migrations/sql/0008_refusals.sql`): what counts, how long a
+provider rests, and who sends the one request that finds out whether it answers again.
+
+What belongs here: calling them, and the guard around a provider. What does not: how often one
+request is tried (`http.py`), and what a refusal means for slices (`work.py`).
 """
 
 from __future__ import annotations
@@ -14,12 +17,13 @@ import psycopg
 
 from resources.http import without_retries
 from swiftbolt_assets.errors import (
-    PermissionDeniedError,
+    KeyRefusedError,
+    LeftAloneError,
     ProviderError,
     RateLimitedError,
     RetryableError,
     StorageError,
-    UnavailableError,
+    is_refusal,
 )
 
 if TYPE_CHECKING:
@@ -30,51 +34,31 @@ if TYPE_CHECKING:
 
     Connection = psycopg.Connection[Any]
 
-#: So many failures in a row start a cool-down.
-FAILURES = 3
-COOL_DOWN_S = 300.0
 _REASON_LENGTH = 300
+#: How long a killed prober keeps others waiting; longer than a request that waits for its slot.
+_LEASE_S = 90.0
+_SHOWN = 5
 
-_FAILED = """
-insert into provider_health as h (provider, failures, cooling_until, reason, error_code)
-values (
-  %(provider)s, 1,
-  case when %(at_once)s or %(limit)s <= 1
-    then clock_timestamp() + make_interval(secs => %(seconds)s) end,
-  %(reason)s, %(code)s)
-on conflict (provider) do update set
-  failures = h.failures + 1,
-  cooling_until = case
-    when %(at_once)s or h.failures + 1 >= %(limit)s or h.cooling_until > clock_timestamp()
-    then clock_timestamp() + make_interval(secs => %(seconds)s) else h.cooling_until end,
-  reason = excluded.reason,
-  error_code = excluded.error_code,
-  changed_at = clock_timestamp()
-"""
-_ANSWERED = """
-update provider_health
-set failures = 0, cooling_until = null, reason = null, error_code = null,
-  changed_at = clock_timestamp()
-where provider = %s and (failures > 0 or cooling_until is not null)
-"""
 _COOLING = """
-select cooling_until, extract(epoch from cooling_until - clock_timestamp())::float8,
-  reason, error_code
+select cooling_until,
+  greatest(extract(epoch from cooling_until - clock_timestamp()), 0)::float8,
+  reason, error_code, case when for_all then '{}' else symbols end
 from provider_health
-where provider = %s and cooling_until > clock_timestamp()
+where provider = %s and cooling_until is not null
 """
 
 
 @dataclass(frozen=True, slots=True)
 class CoolDown:
-    """A provider that is left alone.
+    """A provider that has not answered lately and is left alone.
 
     Attributes:
         provider: its name.
         until: when it is asked again, UTC by the database's clock.
-        seconds: until then.
+        seconds: until then; 0 when one request may find out whether it answers again.
         reason: the last failure, one line.
         error_code: its code.
+        symbols: whose bars are not asked for; empty for all.
 
     """
 
@@ -83,16 +67,22 @@ class CoolDown:
     seconds: float
     reason: str
     error_code: str
+    symbols: tuple[str, ...] = ()
 
-    def error(self) -> ProviderError:
-        """Return the refusal of a request in this time, of the family that caused it."""
-        text = (
-            f"{self.provider}: not asked before {self.until:%H:%M:%S} UTC "
-            f"(in {self.seconds:.0f} s), because: {self.reason}"
+    @property
+    def is_for_all(self) -> bool:
+        """Return whether no symbol at all is asked for."""
+        return not self.symbols
+
+    def error(self) -> LeftAloneError:
+        """Return the refusal of a request in this time."""
+        whose = f" {', '.join(self.symbols[:_SHOWN])}" if self.symbols else ""
+        until = f"not asked before {self.until:%H:%M:%S} UTC (in {self.seconds:.0f} s)"
+        if not self.seconds:
+            until = "not asked, but for one request that finds out whether it answers again"
+        return LeftAloneError(
+            f"{self.provider}:{whose} {until}, because: {self.reason}", self.seconds
         )
-        if self.error_code == PermissionDeniedError.code:
-            return PermissionDeniedError(text)
-        return UnavailableError(text)
 
 
 class ProviderHealth:
@@ -106,60 +96,93 @@ class ProviderHealth:
     def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect = connect
 
-    def failed(self, provider: str, error: ProviderError) -> None:
+    def failed(self, provider: str, symbol: str, error: ProviderError) -> None:
         """Count a failure.
 
-        Three retryable ones in a row, or one refused key, start a cool-down of 5 minutes. A rate
-        limit is waited out and is no failure; any other refusal is an answer of a healthy provider.
+        A refused key, or three symbols without an answer in between, start a cool-down of all;
+        three failures of one or two symbols, a cool-down of these. A rate limit is waited out and
+        is no failure; what the plan does not serve is an answer of a healthy provider.
 
         Raises:
             StorageError: the database cannot be reached.
 
         """
-        if isinstance(error, RateLimitedError):
+        if isinstance(error, RateLimitedError | LeftAloneError):
             return
-        at_once = isinstance(error, PermissionDeniedError)
-        if not at_once and not isinstance(error, RetryableError):
-            self.answered(provider)
+        if isinstance(error, KeyRefusedError):
+            kind = "key"
+        elif is_refusal(error):
+            kind = "refusal"
+        elif isinstance(error, RetryableError):
+            kind = "outage"
+        else:
+            self.answered(provider, None)
             return
+        reason = " ".join(str(error).split())[:_REASON_LENGTH]
         self._run(
-            _FAILED,
-            {
-                "provider": provider,
-                "at_once": at_once,
-                "limit": FAILURES,
-                "seconds": COOL_DOWN_S,
-                "reason": " ".join(str(error).split())[:_REASON_LENGTH],
-                "code": error.code,
-            },
+            "select provider_failed(%s, %s, %s, %s, %s)",
+            (provider, symbol, kind, error.code, reason),
         )
 
-    def answered(self, provider: str) -> None:
-        """Forget the failures: the provider has answered.
+    def answered(self, provider: str, symbol: str | None) -> None:
+        """Forget the failures: the provider has answered, for a symbol if one is given.
 
         Raises:
             StorageError: the database cannot be reached.
 
         """
-        self._run(_ANSWERED, (provider,))
+        self._run("select provider_answered(%s, %s)", (provider, symbol))
 
     def cooling(self, provider: str) -> CoolDown | None:
-        """Return the cool-down under way, or None.
+        """Return the cool-down that no answer has ended yet, or None.
 
         Raises:
             StorageError: the database cannot be reached.
 
         """
         row = self._run(_COOLING, (provider,))
-        return None if row is None else CoolDown(provider, *row)
+        if row is None:
+            return None
+        until, seconds, reason, code, symbols = row
+        return CoolDown(provider, until, seconds, reason, code, tuple(symbols))
 
-    def _run(
-        self, statement: str, arguments: dict[str, Any] | tuple[Any, ...]
-    ) -> tuple[Any, ...] | None:
+    def rests(self, provider: str) -> CoolDown | None:
+        """Return the cool-down if it is of all symbols and its pause is not over, or None.
+
+        Raises:
+            StorageError: the database cannot be reached.
+
+        """
+        found = self.cooling(provider)
+        return found if found is not None and found.is_for_all and found.seconds else None
+
+    def admit(self, provider: str, symbol: str, *, at_once: bool) -> bool:
+        """Return whether a request about a symbol is the probe of a cool-down.
+
+        Args:
+            provider: its name.
+            symbol: canonical ticker.
+            at_once: it need not wait for the end of a pause.
+
+        Raises:
+            LeftAloneError: it may not be asked now.
+            StorageError: the database cannot be reached.
+
+        """
+        arguments = (provider, symbol, at_once, _LEASE_S)
+        row = self._run("select is_probe, wait_s from ask_provider(%s, %s, %s, %s)", arguments)
+        is_probe, wait_s = row or (False, None)
+        if wait_s is None:
+            return bool(is_probe)
+        found = self.cooling(provider)
+        # It may have answered just now.
+        told = f"{provider}: not asked just now" if found is None else str(found.error())
+        raise LeftAloneError(told, wait_s)
+
+    def _run(self, statement: str, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
         try:
             with self._connect() as connection:
-                cursor = connection.execute(statement, arguments)
-                return cursor.fetchone() if cursor.description else None
+                return connection.execute(statement, arguments).fetchone()
         except psycopg.Error as error:
             raise StorageError(f"provider health: {type(error).__name__}: {error}") from error
 
@@ -170,8 +193,8 @@ class GuardedProvider:
     Args:
         inner: the provider.
         health: the shared memory.
-        probe: lets one request through a cool-down, without retries; its outcome ends or renews
-            the cool-down.
+        probe: lets one request through a cool-down at once, without retries; its outcome ends or
+            renews the cool-down.
 
     """
 
@@ -186,17 +209,16 @@ class GuardedProvider:
         """Return the provider's answer, or fail at once while it cools down.
 
         Raises:
-            PermissionDeniedError: it cools down because it refused the key.
-            UnavailableError: it cools down after failures.
+            LeftAloneError: it cools down, or another request probes it.
             ProviderError: what the provider itself raised; its health knows it already.
             StorageError: the database cannot be reached.
 
         """
-        cooling = self._health.cooling(self.name)
-        if cooling is None:
+        with self._lock:
+            is_probe = self._health.admit(self.name, symbol, at_once=self._probe)
+            self._probe = self._probe and not is_probe
+        if not is_probe:
             return self._fetch(symbol, first, last, priority)
-        if not self._take_probe():
-            raise cooling.error()
         with without_retries():
             return self._fetch(symbol, first, last, priority)
 
@@ -204,12 +226,7 @@ class GuardedProvider:
         try:
             answer = self._inner.fetch(symbol, first, last, priority=priority)
         except ProviderError as error:
-            self._health.failed(self.name, error)
+            self._health.failed(self.name, symbol, error)
             raise
-        self._health.answered(self.name)
+        self._health.answered(self.name, symbol)
         return answer
-
-    def _take_probe(self) -> bool:
-        with self._lock:
-            taken, self._probe = self._probe, False
-            return taken

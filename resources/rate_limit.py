@@ -22,7 +22,7 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from resources.retries import attempts
-from swiftbolt_assets.errors import StorageError
+from swiftbolt_assets.errors import BudgetClosedError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +36,12 @@ WINDOW_S = 60.5
 LEASE_S = 120.0
 #: Work below this priority leaves one slot free, so that urgent work never finds all taken.
 URGENT_PRIORITY = 200
+#: A budget that stays closed for longer is not waited for: a run holds a place meanwhile.
+PATIENT_S = 300.0
+#: After a refusal that does not say how long to wait; doubled with each that follows.
+FIRST_PAUSE_S = 60.0
+LONGEST_PAUSE_S = 1200.0
+_LONGEST_CLOSURE_S = 86_400.0
 #: How long a database that restarts is waited for.
 PATIENCE_S = 60.0
 
@@ -43,13 +49,14 @@ _LOG = logging.getLogger(__name__)
 #: A restarting database refuses, hangs up, or cannot be reached.
 _LOST = (psycopg.OperationalError, psycopg.InterfaceError, StorageError)
 
-_TRY = "select waiter, slot, poll_s, eta_s from rate_try(%s, %s, %s, %s, %s, %s, %s, %s)"
+_TRY = "select waiter, slot, poll_s, eta_s, closed_s from rate_try(%s, %s, %s, %s, %s, %s, %s, %s)"
 _DONE = "select rate_done(%s, %s, %s)"
 _LEAVE = "select rate_leave(%s, %s)"
 _PUSH = "select rate_push(%s, %s)"
+_REFUSED = "select rate_refused(%s, %s, %s, %s)"
 _CONFIGURE = "select rate_configure(%s, %s, %s)"
 _BEGIN = "select rate_begin(%s, %s, %s)"
-_STATE = "select n, free, next_free_s, waiting from rate_state(%s)"
+_STATE = "select n, free, next_free_s, waiting, closed_s from rate_state(%s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,7 @@ class LimiterState:
         free: slots that could be taken now.
         next_free_s: seconds until the next one is free; 0 when one is.
         waiting: callers in the queue.
+        closed_s: seconds for which nobody is served, because the provider has refused; mostly 0.
 
     """
 
@@ -86,6 +94,7 @@ class LimiterState:
     free: int
     next_free_s: float
     waiting: int
+    closed_s: float = 0.0
 
 
 class Limiter(Protocol):
@@ -108,7 +117,16 @@ class Limiter(Protocol):
         ...
 
     def push(self, seconds: float) -> None:
-        """Serve nobody for so many seconds: the provider has refused."""
+        """Serve nobody for so many seconds: the provider's budget is used up."""
+        ...
+
+    def refused(self, seconds: float | None) -> float:
+        """Serve nobody for a while, because the provider has refused; return the seconds.
+
+        Args:
+            seconds: what it asks for; None where it does not say.
+
+        """
         ...
 
     def configure(self, per_minute: int) -> None:
@@ -128,6 +146,36 @@ class Limiter(Protocol):
         ...
 
 
+def in_words(seconds: float) -> str:
+    """Return a span of time for a message."""
+    minutes = round(seconds / 60)
+    if seconds < 120:  # noqa: PLR2004 - two minutes
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"  # noqa: PLR2004
+
+
+def closed_error(seconds: float) -> BudgetClosedError:
+    """Return the refusal of a request while nobody is served."""
+    return BudgetClosedError(
+        f"it asked to be left alone; not asked for {in_words(seconds)}", seconds
+    )
+
+
+def closed_for(connect: Callable[[], Connection], name: str) -> float:
+    """Return for how many seconds nobody is served, because the provider has refused; mostly 0.
+
+    Raises:
+        StorageError: the database does not answer.
+
+    """
+    try:
+        with connect() as connection:
+            row = connection.execute("select closed_s from rate_state(%s)", (name,)).fetchone()
+    except psycopg.Error as error:
+        raise StorageError(f"rate limit {name}: {_first_line(error)}") from error
+    return float(row[0]) if row else 0.0
+
+
 def limiter(connect: Callable[[], Connection], name: str, per_minute: int) -> Limiter:
     """Return the limiter of a setting; 0 requests a minute means no limit."""
     return PostgresLimiter(connect, name, per_minute) if per_minute else Unlimited()
@@ -141,6 +189,7 @@ class Unlimited:
 
     def __init__(self) -> None:
         self._closed_until = -math.inf
+        self._pause_s = 0.0
 
     @contextmanager
     def slot(
@@ -149,6 +198,8 @@ class Unlimited:
         """Yield at once, or when the provider's refusal is over."""
         del priority  # nobody queues here
         while (left := self._closed_until - time.monotonic()) > 0:
+            if left > PATIENT_S:
+                raise closed_error(left)
             if on_wait:
                 on_wait(left)
             time.sleep(left)
@@ -157,6 +208,16 @@ class Unlimited:
     def push(self, seconds: float) -> None:
         """Serve nobody in this process for so many seconds."""
         self._closed_until = max(self._closed_until, time.monotonic() + seconds)
+
+    def refused(self, seconds: float | None) -> float:
+        """Serve nobody in this process for a while; return the seconds."""
+        if seconds is None:
+            # A refusal soon after a pause says that it was too short.
+            again = time.monotonic() < self._closed_until + self._pause_s
+            self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S) if again else FIRST_PAUSE_S
+        pause = self._pause_s if seconds is None else min(seconds, _LONGEST_CLOSURE_S)
+        self.push(pause)
+        return pause
 
     def configure(self, per_minute: int) -> None:
         """Ignore it: the operator asked for no limit."""
@@ -167,7 +228,7 @@ class Unlimited:
     def state(self) -> LimiterState:
         """Return that everything is free, unless the provider has refused."""
         left = max(self._closed_until - time.monotonic(), 0.0)
-        return LimiterState(0, 0.0, 0 if left else 1, left, 0)
+        return LimiterState(0, 0.0, 0 if left else 1, left, 0, left)
 
     def close(self) -> None:
         """Do nothing: nothing is held open."""
@@ -191,6 +252,8 @@ class PostgresLimiter:
             the budget yet, so that a process with an older setting changes nothing.
         window_s: the window's length in seconds.
         lease_s: how long a slot of a dead holder stays taken, before its window.
+        first_pause_s: after a refusal that does not say how long to wait.
+        patient_s: a budget that stays closed for longer is not waited for.
 
     """
 
@@ -202,6 +265,8 @@ class PostgresLimiter:
         *,
         window_s: float = WINDOW_S,
         lease_s: float = LEASE_S,
+        first_pause_s: float = FIRST_PAUSE_S,
+        patient_s: float = PATIENT_S,
     ) -> None:
         if per_minute < 1:
             raise ValueError(f"{name}: {per_minute} requests a minute is no limit; use Unlimited")
@@ -209,6 +274,8 @@ class PostgresLimiter:
         self.per_minute = per_minute
         self.window_s = window_s
         self.lease_s = lease_s
+        self._first_pause_s = first_pause_s
+        self._patient_s = patient_s
         self._connect = connect
         # By process: a parent's connections must be neither used nor closed by its child.
         self._held: dict[int, _Held] = {}
@@ -222,6 +289,7 @@ class PostgresLimiter:
         Nothing passes without a slot: if the database stays away for `PATIENCE_S`, the wait fails.
 
         Raises:
+            BudgetClosedError: the provider asked to be left alone for longer than one waits.
             StorageError: the database cannot be reached.
 
         """
@@ -232,8 +300,13 @@ class PostgresLimiter:
             self._release(grant)
 
     def push(self, seconds: float) -> None:
-        """Serve nobody, in any process, for so many seconds (at most 15 minutes)."""
+        """Serve nobody, in any process, for so many seconds (at most a day)."""
         self._call(_PUSH, (self.name, seconds))
+
+    def refused(self, seconds: float | None) -> float:
+        """Serve nobody, in any process, for a while; return the seconds."""
+        row = self._call(_REFUSED, (self.name, seconds, self._first_pause_s, LONGEST_PAUSE_S))
+        return float(row[0]) if row else self._first_pause_s
 
     def configure(self, per_minute: int) -> None:
         """Set the limit for all processes; it holds from the next grant on."""
@@ -250,8 +323,8 @@ class PostgresLimiter:
         row = self._call(_STATE, (self.name,))
         if row is None:
             return LimiterState(self.per_minute, self.window_s, self.per_minute, 0.0, 0)
-        n, free, next_free_s, waiting = row
-        return LimiterState(n, self.window_s, free, next_free_s, waiting)
+        n, free, next_free_s, waiting, closed_s = row
+        return LimiterState(n, self.window_s, free, next_free_s, waiting, closed_s)
 
     def close(self) -> None:
         """Close this process's connection; the next call opens a new one."""
@@ -276,9 +349,10 @@ class PostgresLimiter:
                         *(self.lease_s, holder, self.per_minute, self.window_s),
                     ),
                 )
-                waiter, slot, poll_s, eta_s = row or (None, None, 1.0, 1.0)
+                waiter, slot, poll_s, eta_s, closed_s = row or (None, None, 1.0, 1.0, 0.0)
                 if slot is not None:
                     return Grant(slot, holder, asked + self.lease_s)
+                self._refuse_long_closure(closed_s)
                 if on_wait:
                     on_wait(eta_s)
                 time.sleep(poll_s)
@@ -286,6 +360,10 @@ class PostgresLimiter:
             if waiter is not None:
                 self._attempt(_LEAVE, (waiter, holder))
             raise
+
+    def _refuse_long_closure(self, seconds: float) -> None:
+        if seconds > self._patient_s:
+            raise closed_error(seconds)
 
     def _release(self, grant: Grant) -> None:
         """Start the slot's window.

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Without a usable Retry-After a whole window is waited; more than two is not believed.
-RETRY_AFTER_S = 60.0
-LONGEST_RETRY_AFTER_S = 120.0
+#: More than a day is not believed.
+LONGEST_RETRY_AFTER_S = 86_400.0
 #: No bar is older or younger: 1980 to 2100, in seconds.
 FIRST_S = 315_532_800
 LAST_S = 4_102_444_800
@@ -152,8 +151,8 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
-def retry_after(reply: Reply, default: float = RETRY_AFTER_S) -> float:
-    """Return how many seconds a refusing reply asks to wait, between 1 and 120.
+def retry_after(reply: Reply, default: float | None = None) -> float | None:
+    """Return how many seconds a refusing reply asks to wait, from 1 s to a day.
 
     The header holds seconds or an HTTP date (RFC 9110, 10.2.3); a date is compared with the
     reply's own Date, because the provider's clock wrote both. Garbage counts as `default`.
@@ -164,9 +163,9 @@ def retry_after(reply: Reply, default: float = RETRY_AFTER_S) -> float:
     except ValueError:
         until = http_date(text)
         sent = http_date(reply.headers.get("date", "")) or reply.received
-        seconds = default if until is None else (until - sent).total_seconds()
+        seconds = -1.0 if until is None else (until - sent).total_seconds()
     if not math.isfinite(seconds) or seconds < 0:
-        seconds = default
+        return default
     return min(max(seconds, 1.0), LONGEST_RETRY_AFTER_S)
 
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from resources.callers import Connection
 
 _LISTED, _RECENT = 10, 20
-_RETRIED, _MOST_ATTEMPTS = 10, 5
 _COLUMNS = (
     "id", "symbol", "timeframe", "job_type", "status", "slice_from", "slice_to",
     "progress_percent", "rows_written", "provider", "attempt", "priority", "error_code",
@@ -61,6 +60,12 @@ class RunState:
     error_code: str | None
     error_message: str | None
 
+    @property
+    def is_refused(self) -> bool:
+        """Return whether the provider has refused it just now; it is asked again later."""
+        is_waiting = self.status == "queued" and (self.wait_s or 0) > 0
+        return is_waiting and self.error_code in {"INVALID_SYMBOL", "PERMISSION_DENIED"}
+
 
 def enabled_definitions(connection: Connection) -> int:
     """Return how many definitions are enabled."""
@@ -80,8 +85,8 @@ def claimed_since(connection: Connection, clock: float) -> tuple[int, int]:
 
 
 def retry_failed(connection: Connection) -> int:
-    """Queue failed rows anew, the oldest first, a few at a time; return how many."""
-    return connection.execute(_RETRY, (_MOST_ATTEMPTS, _RETRIED)).rowcount
+    """Queue all failed rows anew; return how many."""
+    return _count(connection, "select requeue_failed(null, true)")
 
 
 def queue_report(connection: Connection) -> QueueReport:
@@ -147,23 +152,6 @@ select count(*) filter (where claimed_at >= to_timestamp(%(since)s)),
      where claimed_at >= to_timestamp(%(since)s) or (status = 'queued' and claim_id is null)
   ) slices
 """
-# Of the same slice twice only one may be at work.
-_RETRY = """
-with failed as (
-  select id, symbol from job_runs r
-   where status = 'failed' and attempt < %s
-     and not exists (
-       select from job_runs o where o.symbol = r.symbol and o.timeframe = r.timeframe
-        and o.slice_from = r.slice_from and o.slice_to = r.slice_to
-        and (o.status in ('queued', 'running')
-          or (o.status = 'failed' and (o.created_at, o.id) > (r.created_at, r.id))))
-   order by finished_at, id limit %s for update
-)
-update job_runs r set status = 'queued', attempt = r.attempt + 1, error_code = null,
-  error_message = null, next_attempt_at = null, finished_at = null,
-  priority = wanted_priority(r.symbol, r.priority)
-  from failed where r.id = failed.id
-"""
 # The three timeframes of a slice are one request.
 _RAISE = """
 with chosen as (
@@ -177,6 +165,9 @@ with chosen as (
      and (r.id = c.id or (r.symbol = c.symbol and r.first_day = c.first_day
        and r.last_day = c.last_day))
   returning r.id
+), asked as (
+  -- A person asks for it: its refusals wait for nothing.
+  update symbol_refusals f set next_attempt_at = null from chosen c where f.symbol = c.symbol
 ), woken as (
   select pg_notify('swiftbolt_work', '') from (select count(*) from raised) n
 )

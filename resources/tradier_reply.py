@@ -18,8 +18,6 @@ import polars as pl
 from resources.replies import (
     FIRST_S,
     LAST_S,
-    LONGEST_RETRY_AFTER_S,
-    RETRY_AFTER_S,
     Reply,
     decoded,
     http_date,
@@ -32,6 +30,7 @@ from resources.replies import (
 from swiftbolt_assets.errors import (
     BadRequestError,
     BeyondPlanError,
+    KeyRefusedError,
     MalformedReplyError,
     PermissionDeniedError,
     ProviderError,
@@ -42,6 +41,8 @@ from swiftbolt_assets.market.bars import TS, empty_bars
 
 _STATES = ("open", "closed", "premarket", "postmarket")
 _TOO_OLD = re.compile(r"must be on or after\s+(\d{4}-\d{2}-\d{2})")
+#: A minute's budget is renewed after one; a header that says more than two is not believed.
+_WINDOW_S, _LONGEST_WINDOW_S = 60.0, 120.0
 #: Tradier writes the name "null" where it means nothing.
 _NOTHING = (None, "null")
 
@@ -117,13 +118,19 @@ def judge(reply: Reply) -> ProviderError | None:
     if status == 429 or "quotaviolation" in code or "quota violation" in (said or "").lower():  # noqa: PLR2004
         return RateLimitedError(text, retry_after(reply, until_expiry(reply)))
     if status in {401, 403} or "access_token" in code:
-        return PermissionDeniedError(f"the token was refused ({text}); check TRADIER_TOKEN")
+        return _denied(status, text)
     # A fault or an error below 200 comes from behind the gateway and passes.
     if ok or status >= 500 or status in {408, 413, 499}:  # noqa: PLR2004
         return _too_old(said) or UnavailableError(text)
     if status >= 400:  # noqa: PLR2004
         return _too_old(said) or BadRequestError(text)
     return MalformedReplyError(text)
+
+
+def _denied(status: int, text: str) -> PermissionDeniedError:
+    if status == 403:  # noqa: PLR2004
+        return PermissionDeniedError(f"the token may not see this ({text})")
+    return KeyRefusedError(f"the token was refused ({text}); check TRADIER_TOKEN")
 
 
 def parse_series(reply: Reply) -> pl.DataFrame:
@@ -200,10 +207,10 @@ def until_expiry(reply: Reply) -> float:
     """
     expiry = reply.headers.get("x-ratelimit-expiry", "")
     if not (expiry.isascii() and expiry.isdigit()):
-        return RETRY_AFTER_S
+        return _WINDOW_S
     sent = http_date(reply.headers.get("date", "")) or reply.received
     seconds = int(expiry[:16]) / 1000 - sent.timestamp() + 1
-    return seconds if 0 < seconds <= LONGEST_RETRY_AFTER_S else RETRY_AFTER_S
+    return seconds if 0 < seconds <= _LONGEST_WINDOW_S else _WINDOW_S
 
 
 def _said(reply: Reply) -> tuple[str | None, str]:

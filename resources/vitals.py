@@ -25,7 +25,7 @@ class Budget:
         free: that may be sent now.
         waiting: callers that wait for one.
         cooling_s: until it is asked again, 0 when it is not left alone.
-        reason: why it is left alone, None when it is not.
+        reason: why it is left alone until it answers again, None when it is not.
 
     """
 
@@ -98,11 +98,11 @@ def vitals(connection: Connection) -> Vitals:
 
 _BUDGETS = """
 select name, coalesce(l.n, 0), coalesce(s.free, 0), coalesce(s.waiting, 0),
-  coalesce(extract(epoch from h.cooling_until - clock_timestamp())::float8, 0), h.reason
+  greatest(extract(epoch from h.cooling_until - clock_timestamp())::float8, 0), h.reason
   from rate_limit l
   full join (
     select provider as name, cooling_until, reason from provider_health
-     where cooling_until > clock_timestamp()) h using (name)
+     where cooling_until is not null) h using (name)
   left join lateral rate_state(l.name) s on l.name is not null
  order by name
 """

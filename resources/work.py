@@ -1,7 +1,8 @@
 """The queue of slices: planned, claimed, begun, failed, given back.
 
 Every decision that must not be lost is one SQL function (`migrations/sql/0001_planning.sql`,
-`0001_work.sql`); a slice is settled by the transaction that stores its bars (`session_rows.py`).
+`0001_work.sql`, `0008_refusals.sql`); a slice is settled by the transaction that stores its bars
+(`session_rows.py`).
 
 What belongs here: calling these functions. What does not: which symbol may be claimed
 (`market/lanes.py`), how a claim becomes runs (`swiftbolt_assets/orchestration/launching.py`), what
@@ -18,7 +19,7 @@ import psycopg
 
 from resources.postgres import first_line
 from resources.wanted import in_turn
-from swiftbolt_assets.errors import ProviderError, StorageError, is_retryable
+from swiftbolt_assets.errors import ProviderError, StorageError, is_refusal, wait_told
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -166,13 +167,29 @@ class WorkQueue:
         with self._database.transaction() as connection:
             connection.execute("select begin_slices(%s, %s, %s)", (symbol, first, last))
 
-    def fail(self, symbol: str, error: ProviderError) -> int:
-        """Note why a symbol's run failed; return how many rows will not be tried again soon."""
+    def fail(
+        self,
+        symbol: str,
+        error: ProviderError,
+        asked: tuple[date, date] | None = None,
+        *,
+        priority: int = 100,
+    ) -> int:
+        """Note why a symbol's run failed; return how many rows will not be tried again.
+
+        Args:
+            symbol: canonical ticker.
+            error: what ended it.
+            asked: first and last day of the run; those that no slice holds get one.
+            priority: of such a slice.
+
+        """
         message = " ".join(str(error).split())[:_MESSAGE_LENGTH]
+        values = (symbol, error.code, message, not is_refusal(error), wait_told(error))
         with self._database.transaction() as connection:
             row = connection.execute(
-                "select fail_slices(%s, %s, %s, %s)",
-                (symbol, error.code, message, is_retryable(error)),
+                "select fail_slices(%s, %s, %s, %s, %s, %s, %s, %s)",
+                (*values, *(asked or (None, None)), priority),
             ).fetchone()
         return row[0] if row else 0
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from resources.provider_health import ProviderHealth
+from resources.rate_limit import PATIENT_S, closed_error, closed_for
 from swiftbolt_assets.assets.describing import GROUP
 from swiftbolt_assets.assets.partitions import bar_partitions, symbol_set
 from swiftbolt_assets.market.lanes import PEOPLE, least_priority
@@ -59,12 +60,14 @@ class Taken:
         claims: what is to be launched.
         sentence: why there is nothing else.
         is_more: whether symbols wait to be planned: the next look need not wait.
+        again_s: when to look again though nothing is announced, None for no need.
 
     """
 
     claims: tuple[Claim, ...]
     sentence: str
     is_more: bool = False
+    again_s: float | None = None
 
 
 def build_backfill_sensor(postgres: PostgresResource, rules: Rules) -> dg.SensorDefinition:
@@ -128,7 +131,8 @@ def _look_and_wait(storage: Storage, rules: Rules) -> Taken:
             if taken.claims or left <= 0:
                 return taken
             if not taken.is_more:
-                announcements.wait(left)
+                # The end of a pause is not announced.
+                announcements.wait(min(left, left if taken.again_s is None else taken.again_s))
 
 
 def take_on(storage: Storage, rules: Rules) -> Taken:
@@ -142,9 +146,12 @@ def take_on(storage: Storage, rules: Rules) -> Taken:
     """
     work = storage.work
     is_more = work.plan_some(least_priority=0 if rules.background else PEOPLE).is_more
-    cooling = ProviderHealth(storage.database.connect).cooling("polygon")
-    if cooling is not None:
-        return Taken((), str(cooling.error()), is_more)
+    health = ProviderHealth(storage.database.connect)
+    if (cooling := health.rests("polygon")) is not None:
+        return Taken((), str(cooling.error()), is_more, cooling.seconds)
+    cooling = health.cooling("polygon")
+    if (closed := closed_for(storage.database.connect, "polygon")) > PATIENT_S:
+        return Taken((), f"polygon: {closed_error(closed)}", is_more, closed)
     priorities = [claim.priority for claim in work.open_claims()]
     claims: list[Claim] = []
     while True:
@@ -158,4 +165,6 @@ def take_on(storage: Storage, rules: Rules) -> Taken:
         sentence = f"{len(priorities)} symbols are worked on; no slot is free"
     else:
         sentence = f"nothing is due; {len(priorities)} symbols are worked on"
-    return Taken(tuple(claims), sentence, is_more)
+    if cooling is not None:
+        sentence = f"{sentence}; {cooling.error()}"
+    return Taken(tuple(claims), sentence, is_more, (cooling.seconds or None) if cooling else None)

@@ -72,5 +72,5 @@ def reason_to_wait(storage: Storage) -> str | None:
     """
     if not SplitBook(storage.database).due(storage.clock.today()):
         return "nothing is due: all splits are known, a failed look-up waits, or bars go first"
-    cooling = ProviderHealth(storage.database.connect).cooling("polygon")
+    cooling = ProviderHealth(storage.database.connect).rests("polygon")
     return None if cooling is None else str(cooling.error())

@@ -12,13 +12,16 @@
         │   ├── UnavailableError      5xx, dropped connection, time-out
         │   └── MalformedReplyError   2xx whose body cannot be trusted (HTML, cut JSON, wrong echo)
         ├── RateLimitedError      429 or a quota fault: wait, it is not a failure
+        │   └── BudgetClosedError     nothing was sent: the wait is too long to sit out
+        ├── LeftAloneError        nothing was sent: the provider, or this symbol, cools down
         └── PermanentError        the same request will fail again
-            ├── PermissionDeniedError   the key is wrong or lacks the endpoint
+            ├── PermissionDeniedError   the key lacks the endpoint, or this symbol
+            │   └── KeyRefusedError         the key itself is wrong
             ├── NotYetAvailableError    the plan serves this day only after its end
             ├── BeyondPlanError         the plan does not reach that far back
             └── BadRequestError         the provider refuses the request itself
 
-What belongs here: the tree and its one predicate. What does not: how a status and a body map to
+What belongs here: the tree and its predicates. What does not: how a status and a body map to
 an error (`resources/http.py`) and how often one tries again (there too).
 """
 
@@ -77,9 +80,26 @@ class MalformedReplyError(RetryableError):
 
 
 class RateLimitedError(ProviderError):
-    """The provider's own limiter refused; `retry_after` is in seconds."""
+    """The provider's own limiter refused.
+
+    `retry_after` is in seconds; None where the provider did not say.
+    """
 
     code: ClassVar[str] = "RATE_LIMIT_EXCEEDED"
+
+    def __init__(self, message: str, retry_after: float | None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class BudgetClosedError(RateLimitedError):
+    """Nobody is served for longer than one waits."""
+
+
+class LeftAloneError(ProviderError):
+    """A provider is not asked for a while; `retry_after` is in seconds."""
+
+    code: ClassVar[str] = "PROVIDER_UNAVAILABLE"
 
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message)
@@ -91,9 +111,13 @@ class PermanentError(ProviderError):
 
 
 class PermissionDeniedError(PermanentError):
-    """The key is wrong, expired, or lacks the endpoint."""
+    """The key lacks the endpoint, or this symbol."""
 
     code: ClassVar[str] = "PERMISSION_DENIED"
+
+
+class KeyRefusedError(PermissionDeniedError):
+    """The key is wrong or expired: no symbol would be answered."""
 
 
 class NotYetAvailableError(PermanentError):
@@ -114,6 +138,13 @@ class BadRequestError(PermanentError):
     code: ClassVar[str] = "INVALID_SYMBOL"
 
 
-def is_retryable(error: BaseException) -> bool:
-    """Return whether the same request may succeed in a moment (a rate limit is waited out)."""
-    return isinstance(error, RetryableError | RateLimitedError)
+def is_refusal(error: BaseException) -> bool:
+    """Return whether the provider refused what was asked: this symbol, or these days of it."""
+    return isinstance(error, BadRequestError | PermissionDeniedError) and not isinstance(
+        error, KeyRefusedError
+    )
+
+
+def wait_told(error: BaseException) -> float | None:
+    """Return how many seconds are to pass before the next request, None where nobody knows."""
+    return error.retry_after if isinstance(error, RateLimitedError | LeftAloneError) else None

@@ -17,6 +17,7 @@ from resources import jobs
 from resources.chart import AGGREGATED
 from resources.queue_depth import QueueDepth
 from resources.sessions_missing import chart_splits, session_gaps
+from resources.trouble import present_troubles
 from resources.wanted import in_turn
 from swiftbolt_assets.api.auth import AnyCaller
 from swiftbolt_assets.api.description import answers
@@ -27,9 +28,11 @@ from swiftbolt_assets.api.state import state_of
 from swiftbolt_assets.market.plan import Pace, seconds_to_done
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from uuid import UUID
 
     from resources.callers import CallerPool, Connection
+    from swiftbolt_assets.market.trouble import Trouble
 
 router = APIRouter()
 #: A tick comes every few seconds; its sensor may be busy for a while.
@@ -149,22 +152,26 @@ class Prospects:
             return {"eta_seconds": 0.0, "message": None}
         with self._pool.transaction() as connection:
             outlook = jobs.outlook(connection, body["symbol"])
+            troubles = present_troubles(connection, body["symbol"])
             waiting = 0
             if outlook.priority is not None:
                 waiting = self._depth.ahead(connection, outlook.priority)
         return {
             "eta_seconds": eta(outlook, waiting, self._per_minute),
-            "message": hindrance(outlook),
+            "message": hindrance(outlook, troubles),
         }
 
 
-def hindrance(outlook: jobs.Outlook) -> str | None:
+def hindrance(outlook: jobs.Outlook, troubles: Sequence[Trouble] = ()) -> str | None:
     """Return one sentence on why it does not come on, None when it does."""
     if not outlook.is_enabled:
         return "an operator has switched it off; swiftbolt jobs set SYMBOL --enabled"
+    for trouble in troubles:
+        if trouble.symbol is not None:
+            return trouble.text
     if outlook.trouble is None and (outlook.tick_age_s is None or outlook.tick_age_s > TICK_OLD_S):
         return "the platform does not tick yet; unless it is starting, run swiftbolt up"
-    return outlook.trouble
+    return outlook.trouble or next((trouble.text for trouble in troubles), None)
 
 
 def eta(outlook: jobs.Outlook, waiting: int, per_minute: int) -> float | None:

@@ -106,7 +106,7 @@ class QuoteDesk:
     def _has_room(self) -> bool:
         if self._transport is None or time.monotonic() < self._rests_until:
             return False
-        if ProviderHealth(self._database.connect).cooling(_NAME):
+        if ProviderHealth(self._database.connect).rests(_NAME):
             return False
         state = self._transport.limiter.state()
         return not self._transport.limiter.per_minute or state.free > _KEPT_FREE

@@ -32,6 +32,8 @@ _LOG = logging.getLogger(__name__)
 _NO_CACHE = {"Cache-Control": "no-store"}
 _LINE = 300
 _RETRY_S = 5
+#: A minute's budget.
+_WINDOW_S = 60.0
 
 
 class HttpError(Exception):
@@ -113,7 +115,7 @@ def _ours(request: Request, error: Exception) -> Response:
     if isinstance(error, RefusedError):
         return Json({"error": line}, 403)
     if isinstance(error, RateLimitedError):
-        seconds = max(1, round(error.retry_after))
+        seconds = max(1, round(error.retry_after or _WINDOW_S))
         body = {"error": "Rate limit exceeded", "retry_after": seconds}
         return Json(body, 429, {"Retry-After": str(seconds)})
     _LOG.warning("%s: %s", request.url.path, line)

@@ -17,6 +17,7 @@ from prometheus_client import (
 from starlette.responses import Response
 
 from resources import vitals
+from resources.trouble import present_troubles
 from swiftbolt_assets.api.auth import require_service
 from swiftbolt_assets.api.coverage import TICK_OLD_S
 from swiftbolt_assets.api.description import answers, problems
@@ -29,8 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from resources.vitals import Budget, Vitals
+    from swiftbolt_assets.market.trouble import Trouble
 
 router = APIRouter()
+#: Troubles told in one message.
+_TOLD = 3
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
 
 
@@ -73,6 +77,7 @@ def health(request: Request) -> Response:
     try:
         with state.pool.transaction() as connection:
             age, budgets = vitals.tick_age(connection), vitals.budgets(connection)
+            found = present_troubles(connection)
     except StorageError as error:
         parts: dict[str, Any] = {"database": {"status": "down", "message": str(error)}}
         return Json({"status": "down", "parts": parts}, 503)
@@ -80,6 +85,7 @@ def health(request: Request) -> Response:
     parts = {
         "database": {"status": "ok", "milliseconds": took},
         "platform": tick_state(age),
+        "answers": answers_state(found),
         **{budget.provider: budget_state(budget) for budget in budgets},
     }
     is_well = all(part["status"] == "ok" for part in parts.values())
@@ -124,6 +130,15 @@ def tick_state(age: float | None) -> dict[str, Any]:
     return {"status": "ok", **shown}
 
 
+def answers_state(found: Sequence[Trouble]) -> dict[str, Any]:
+    """Return whether providers answer as they usually do, and each symbol gets something."""
+    if not found:
+        return {"status": "ok"}
+    more = len(found) - _TOLD
+    told = "; ".join(one.text for one in found[:_TOLD])
+    return {"status": "failing", "message": told + (f"; and {more} more" if more > 0 else "")}
+
+
 def budget_state(budget: Budget) -> dict[str, Any]:
     """Return whether a provider is asked, and what is left of its minute."""
     shown: dict[str, Any] = {}
@@ -133,7 +148,7 @@ def budget_state(budget: Budget) -> dict[str, Any]:
             "requests_free": budget.free,
             "waiting": budget.waiting,
         }
-    if budget.cooling_s > 0:
+    if budget.reason is not None:
         shown |= {"message": budget.reason, "cooling_down_s": round(budget.cooling_s)}
         return {"status": "cooling_down", **shown}
     return {"status": "ok", **shown}

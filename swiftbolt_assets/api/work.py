@@ -109,7 +109,7 @@ async def fetch_bars(asked: FetchRequest, request: Request, _operator: Operator)
         )
     while True:
         run = await run_in_threadpool(_look, state, wanted.run)
-        if run.status in {"success", "failed", "cancelled"}:
+        if run.status in {"success", "failed", "cancelled"} or run.is_refused:
             return _ended(wanted, run, began)
         if time.monotonic() - began > _FETCH_S:
             seconds = max(1, round(run.wait_s)) if run.wait_s and run.wait_s > 0 else _RETRY_AFTER_S

@@ -82,10 +82,11 @@ def build_bar_assets(
                     force=tags.get(FORCE_TAG) == "true",
                     probe=tags.get(PROBE_TAG) == "true",
                 )
+                days = [key.day for key in of_symbol]
                 try:
-                    asked[symbol_id] = run.execute([key.day for key in of_symbol])
+                    asked[symbol_id] = run.execute(days)
                 except ProviderError as error:
-                    storage.work.fail(symbol, error)
+                    storage.work.fail(symbol, error, (days[0], days[-1]), priority=priority)
                     raise
         except SwiftBoltError as error:
             raise dg.Failure(str(error), allow_retries=False) from error

@@ -234,7 +234,9 @@ class Filler:
         m15 = newest_wins(fresh, None if stored is None else of_sessions(stored, reached))
         starts = starts_by_day(m15, reached)
         evidence = self._evidence(fill, verdict, reached, starts)
-        evidence = replace(evidence, confirmed=confirmed)
+        evidence = replace(
+            evidence, confirmed=confirmed, delivered=frozenset(fresh["ts"].to_list())
+        )
         coverage = tuple(
             judge(session, starts[session.day], evidence, fill.ledger.get(session.day))
             for session in reversed(reached)

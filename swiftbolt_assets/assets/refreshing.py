@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from resources.provider_health import ProviderHealth
 from swiftbolt_assets.assets.filling import Target
 from swiftbolt_assets.assets.today import refresh_today
-from swiftbolt_assets.errors import ProviderError
+from swiftbolt_assets.errors import LeftAloneError, ProviderError
 from swiftbolt_assets.market.lanes import URGENT
 from swiftbolt_assets.market.live import closed_through
 
@@ -89,7 +89,7 @@ class Round:
                 return
             outcome = self._one(watched)
             yield outcome
-            if outcome.error is not None and health.cooling(self.provider.name):
+            if outcome.error is not None and health.rests(self.provider.name):
                 return
 
     def _one(self, watched: Watched) -> Refreshed:
@@ -102,7 +102,8 @@ class Round:
                 target, self.session, now=at, provider=self.provider, store=self.storage.bars
             )
         except ProviderError as error:
-            self.book.failed(watched.symbol_id, str(error))
+            if not isinstance(error, LeftAloneError):
+                self.book.failed(watched.symbol_id, str(error))
             return Refreshed(watched, at, through, None, str(error))
         self.book.refreshed(watched.symbol_id, at, through)
         return Refreshed(watched, at, through, filled, None)

@@ -99,7 +99,7 @@ def look_up_without_waiting(
         StorageError: the database does not answer.
 
     """
-    if polygon.is_off() or ProviderHealth(storage.database.connect).cooling("polygon"):
+    if polygon.is_off() or ProviderHealth(storage.database.connect).rests("polygon"):
         return ()
     book, today = SplitBook(storage.database), storage.clock.today()
     with book.turn() as is_ours:

@@ -118,7 +118,7 @@ def _database(settings: Settings, database: Database) -> Iterator[Finding]:
     kind = without_password(settings.database_url) if settings.database_url else "embedded"
     yield Finding("database", good=True, text=f"{kind}, Postgres {version // 10000}")
     workers = (_workers,) if settings.profile == "celery" else ()
-    checks = (_schema, _source, _growth, _partitions, _cool_downs, _platform, *workers)
+    checks = (_schema, _source, _growth, _partitions, _cool_downs, _answers, _platform, *workers)
     for check in checks:
         yield _guarded(check, settings, database)
 
@@ -227,6 +227,23 @@ def _cool_downs(_settings: Settings, database: Database) -> Finding:
     ]
     return Finding(
         "requests", good=not cooling, text="; ".join(cooling) or "no provider is cooling down"
+    )
+
+
+def _answers(_settings: Settings, database: Database) -> Finding:
+    from resources.trouble import present_troubles
+
+    if not _is_newest(database):
+        return Finding("answers", good=True, text="not known yet")
+    with database.transaction() as connection:
+        found = [trouble.text for trouble in present_troubles(connection)]
+    if not found:
+        return Finding("answers", good=True, text="no symbol gets nothing while others do")
+    return Finding(
+        "answers",
+        good=False,
+        text=f"{'; '.join(found)}; it is asked again by itself, swiftbolt status tells when: check "
+        "the symbol, or swiftbolt jobs set SYMBOL --disabled",
     )
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from resources.dagster import PostgresResource
 from resources.progress import failures, is_pending, mark, progress
 from resources.provider_health import ProviderHealth
-from resources.rate_limit import limiter
+from resources.rate_limit import PATIENT_S, closed_for, limiter
 from resources.splits import SplitBook
 from resources.symbols import ensure_symbols
 from resources.tracking import track
@@ -247,7 +247,10 @@ def _launch(installation: Installation, wish: Wish, *, on_platform: bool) -> lis
                 run_on_platform(settings, job, spec)
         except SwiftBoltError as error:
             rest = len(wish.symbols) - position - 1
-            if rest and health.cooling(_HISTORY):
+            if rest and (
+                ((cooling := health.cooling(_HISTORY)) and cooling.is_for_all)
+                or closed_for(installation.database.connect, _HISTORY) > PATIENT_S
+            ):
                 # Every other symbol would be refused alike.
                 what = "symbol was" if rest == 1 else "symbols were"
                 errors.append(f"{symbol}: {error}; {rest} more {what} not asked for")

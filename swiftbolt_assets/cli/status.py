@@ -62,6 +62,7 @@ def _report(settings: Settings, database: Database, ticker: str | None) -> dict[
     from resources import backlog
     from resources.overview import request_overviews, symbol_overviews
     from resources.splits import SplitBook
+    from resources.trouble import present_troubles
     from swiftbolt_assets.orchestration.presence import answers, find_platform
 
     platform = find_platform(settings)
@@ -75,6 +76,8 @@ def _report(settings: Settings, database: Database, ticker: str | None) -> dict[
         "failed_jobs": backlog.failed_jobs(database, ticker),
         "recent_jobs": backlog.recent_jobs(database, ticker, _RECENT),
     }
+    with database.transaction() as connection:
+        troubles = present_troubles(connection, ticker)
     return {
         "platform": "running" if running else "stopped",
         "dagster_url": platform.dagster_url if platform else None,
@@ -85,6 +88,7 @@ def _report(settings: Settings, database: Database, ticker: str | None) -> dict[
         "today": settings.clock.today().isoformat(),
         "budgets": budgets,
         "requests": [asdict(row) for row in request_overviews(database)],
+        "troubles": [asdict(trouble) for trouble in troubles],
         "queue": _queue(queue, budgets[0]),
         **{name: [asdict(job) for job in jobs] for name, jobs in lists.items()},
         "live": todays_prices(settings, database, ticker, least_priority=least),
@@ -141,6 +145,7 @@ def _budget(settings: Settings, database: Database, name: str) -> dict[str, Any]
         "waiting": state.waiting if state else 0,
         "cooling_down": str(cooling.error()) if cooling else None,
         "cooling_down_s": round(cooling.seconds, 1) if cooling else 0.0,
+        "closed_s": round(state.closed_s, 1) if state else 0.0,
     }
 
 
@@ -171,6 +176,8 @@ def _print(report: dict[str, Any], ticker: str | None) -> None:
             f"{row['last_hour']} in the last hour{failed}"
         )
     is_running = report["platform"] == "running"
+    for trouble in report["troubles"][:_SHOWN]:
+        click.echo(f"trouble   {one_line(trouble['text'])}")
     for line in (
         *_work_lines(report),
         *todays_lines(report["live"], is_running=is_running),
@@ -259,6 +266,8 @@ def _budget_line(budget: dict[str, Any]) -> str:
         return f"off: {budget['off']}"
     if not budget["per_minute"]:
         return "no limit on requests"
+    if budget["closed_s"]:
+        return f"asked to be left alone; not asked for {span(budget['closed_s'])}"
     line = f"{budget['free']} of {budget['per_minute']} requests free this minute"
     if budget["next_free_s"]:
         line += f", the next in {budget['next_free_s']:.0f} s"

@@ -147,6 +147,7 @@ class Evidence:
         unlikely: quarter hours whose absence is unlikely for the symbol (`doubt.unlikely`).
         suspects: quarter hours whose bars are far from their neighbours and came once.
         confirmed: quarter hours whose bars were so and came again, with the rule.
+        delivered: starts of its good bars in regular hours.
         elsewhere: what others than this provider know of quarter hours.
 
     """
@@ -161,6 +162,7 @@ class Evidence:
     unlikely: Collection[datetime] = frozenset()
     suspects: Collection[datetime] = frozenset()
     confirmed: Mapping[datetime, str] = field(default_factory=dict)
+    delivered: Collection[datetime] = frozenset()
     elsewhere: Elsewhere = field(default_factory=Elsewhere)
 
 
@@ -182,7 +184,9 @@ def judge(
 
     """
     answers = (prior.answers if prior else 0) + 1
-    marks = {**(prior.marks if prior else {}), **evidence.confirmed}
+    kept = {} if prior is None else prior.marks
+    marks = {slot: rule for slot, rule in kept.items() if slot not in evidence.delivered}
+    marks |= evidence.confirmed
     found = SessionCoverage(
         session.day,
         State.FINAL,
@@ -193,8 +197,6 @@ def judge(
         witness=prior.witness if prior else None,
         marks={slot: rule for slot, rule in marks.items() if slot in bars},
     )
-    if len(bars) == session.slots:
-        return found
     absences: dict[datetime, Reason] = {}
     settled = True
     for slot in session.slot_starts():
@@ -267,6 +269,8 @@ def _asked_again(
     # A halt is inferred: it is asked for again as well, unless another provider says the same.
     inferred = any(slot not in evidence.elsewhere.agreed for slot in weighed.halted)
     heals = inferred or not {Reason.UNCONFIRMED, Reason.REJECTED}.isdisjoint(absences.values())
+    # What was hard to believe may be corrected yet, though it came twice.
+    heals = heals or bool(found.marks)
     if not heals and not (late and found.reason is Reason.PROVIDER_EMPTY):
         return replace(found, again_at=None, doubted_at=None)
     hasty = any(slot in evidence.suspects for slot in absences)

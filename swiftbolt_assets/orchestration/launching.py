@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
 
 from resources.postgres import first_line
@@ -29,7 +31,7 @@ from swiftbolt_assets.orchestration.lost_runs import STORAGE_ERRORS, running_her
 from swiftbolt_assets.orchestration.presence import answers, find_platform
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import date
 
     from dagster import (
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
         RunRequest,
     )
 
-    from resources.work import Claim
+    from resources.work import Claim, Slice
     from swiftbolt_assets.market.shards import Shard
     from swiftbolt_assets.orchestration.presence import Platform
     from swiftbolt_assets.settings import Settings
@@ -128,7 +130,8 @@ def requests_for(
     from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
 
     assets = [spec.key for spec in asset_specs(shard)]
-    newest, rest = claim.slices[:_FIRST_SLICES], claim.slices[_FIRST_SLICES:]
+    first = _in_a_row(claim.slices)
+    newest, rest = claim.slices[:first], claim.slices[first:]
     tags = {
         CLAIM_TAG: str(claim.claim_id),
         LANE_TAG: "urgent" if claim.priority >= URGENT else "bulk",
@@ -162,6 +165,18 @@ def requests_for(
             )
         )
     return requests
+
+
+def _in_a_row(slices: Sequence[Slice]) -> int:
+    """Return how many of the newest slices one range of days holds, and nothing between them.
+
+    What lies between may wait, because the provider refuses it.
+    """
+    for position, (newer, older) in enumerate(pairwise(slices[:_FIRST_SLICES]), start=1):
+        day = timedelta(days=1)
+        if xnys().between(older.last + day, newer.first - day):
+            return position
+    return min(len(slices), _FIRST_SLICES)
 
 
 def run_here(settings: Settings, job: JobDefinition, spec: RunSpec) -> None:

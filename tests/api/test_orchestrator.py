@@ -120,22 +120,14 @@ def fail(api: Any, count: int, attempt: int = 1) -> None:
     )
 
 
-def test_A55_B58_retry_failed_queues_ten_at_a_time_and_none_that_was_tried_enough(
-    api: Any, operate: Callable[..., Any]
-) -> None:
+def test_A55_B58_retry_failed_takes_all(api: Any, operate: Callable[..., Any]) -> None:
     for symbol in ("AAPL", "TSLA"):
         want(api, symbol)
     fail(api, 12)
     fail(api, 3, attempt=5)
-    assert operate("retry_failed").json == {"message": "Retried 10 failed jobs"}
-    rows = api.sql(
-        "select status, attempt, error_code, error_message, finished_at from job_runs"
-        " where attempt = 2"
-    )
-    assert rows == [("queued", 2, None, None, None)] * 10
-    assert operate(json={"action": "retry_failed"}).json == {"message": "Retried 2 failed jobs"}
-    assert operate("retry_failed").json == {"message": "Retried 0 failed jobs"}
-    assert api.sql("select count(*) from job_runs where status = 'failed'") == [(3,)]
+    assert operate("retry_failed").json == {"message": "Retried 15 failed jobs"}
+    assert api.sql("select count(*) from job_runs where status = 'failed'") == [(0,)]
+    assert operate(json={"action": "retry_failed"}).json == {"message": "Retried 0 failed jobs"}
 
 
 @pytest.mark.parametrize("action", ["burn", "TICK", "tick%00", "'"])
@@ -279,6 +271,28 @@ def test_A60_A65_health_tells_the_parts(api: Any) -> None:
     assert (polygon["status"], polygon["message"]) == ("cooling_down", "HTTP 503")
     assert 80 < polygon["cooling_down_s"] <= 90
     api.sql("delete from provider_health")
+    assert api.get("/health", key=None).json["status"] == "ok"
+
+
+def test_health_and_progress_tell_who_gets_nothing_while_others_do(api: Any) -> None:
+    want(api, "TSLA")
+    api.queue.beat()
+    for symbol, outcome in (("TSLA", "BadRequestError"), ("AAPL", "ok")):
+        api.sql(
+            "insert into provider_requests (provider, endpoint, symbol, sent_at, seconds, status,"
+            " outcome, bars, base_minutes) values ('polygon', '/v2/aggs/x', %s, clock_timestamp(),"
+            " 0, 400, %s, 0, 0)",
+            symbol,
+            outcome,
+        )
+    api.sql("update job_runs set error_message = 'polygon: HTTP 400: no' where symbol = 'TSLA'")
+    told = "TSLA gets nothing while others do: polygon: HTTP 400: no"
+    found = api.get("/health", key=None).json
+    assert found["status"] == "degraded"
+    assert found["parts"]["answers"] == {"status": "failing", "message": told}
+    asked = {"symbol": "TSLA", "timeframe": "m15", "window_days": 30}
+    assert api.post("ensure-coverage", asked).json["message"] == told
+    api.sql("delete from provider_requests")
     assert api.get("/health", key=None).json["status"] == "ok"
 
 

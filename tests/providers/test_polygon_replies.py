@@ -14,6 +14,7 @@ from resources.replies import Reply, Request
 from swiftbolt_assets.errors import (
     BadRequestError,
     BeyondPlanError,
+    KeyRefusedError,
     MalformedReplyError,
     NotYetAvailableError,
     PermissionDeniedError,
@@ -242,8 +243,8 @@ LIMIT = "You've exceeded the maximum requests per minute, please wait or upgrade
     ("status", "body", "expected"),
     [
         (400, {"status": "ERROR", "error": "Could not parse the time parameter"}, BadRequestError),
-        (401, {"status": "ERROR", "error": "Unknown API Key"}, PermissionDeniedError),
-        (401, b"", PermissionDeniedError),
+        (401, {"status": "ERROR", "error": "Unknown API Key"}, KeyRefusedError),
+        (401, b"", KeyRefusedError),
         (403, {"status": "NOT_AUTHORIZED", "message": NO_DAY}, BeyondPlanError),
         (403, {"status": "NOT_AUTHORIZED", "message": TODAY}, NotYetAvailableError),
         (403, {"status": "NOT_AUTHORIZED", "message": PLAN}, PermissionDeniedError),
@@ -277,7 +278,7 @@ def test_a_good_status_is_no_error() -> None:
         ("NOT_AUTHORIZED", NO_DAY, BeyondPlanError),
         ("NOT_AUTHORIZED", TODAY, NotYetAvailableError),
         ("NOT_AUTHORIZED", PLAN, PermissionDeniedError),
-        ("ERROR", "Unknown API Key", PermissionDeniedError),
+        ("ERROR", "Unknown API Key", KeyRefusedError),
         ("ERROR", LIMIT, RateLimitedError),
         ("ERROR", "internal", UnavailableError),
         ("NOT_FOUND", "Ticker not found.", BadRequestError),

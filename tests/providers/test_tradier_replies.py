@@ -20,6 +20,7 @@ from resources.tradier_reply import (
 )
 from swiftbolt_assets.errors import (
     BadRequestError,
+    KeyRefusedError,
     MalformedReplyError,
     PermissionDeniedError,
     ProviderError,
@@ -212,9 +213,9 @@ DATASTORE = fault("Datastore Error", "steps.servicecallout.ExecutionFailed")
 @pytest.mark.parametrize(
     ("status", "body", "expected"),
     [
-        (401, b"Invalid Access Token", PermissionDeniedError),
-        (401, BAD_TOKEN, PermissionDeniedError),
-        (200, BAD_TOKEN, PermissionDeniedError),
+        (401, b"Invalid Access Token", KeyRefusedError),
+        (401, BAD_TOKEN, KeyRefusedError),
+        (200, BAD_TOKEN, KeyRefusedError),
         (403, b"", PermissionDeniedError),
         (429, QUOTA, RateLimitedError),
         (429, b"", RateLimitedError),

@@ -12,11 +12,11 @@ import pytest
 from resources.contract import Answer
 from resources.provider_health import GuardedProvider, ProviderHealth
 from swiftbolt_assets.errors import (
-    BadRequestError,
     BeyondPlanError,
+    KeyRefusedError,
+    LeftAloneError,
     MalformedReplyError,
     NotYetAvailableError,
-    PermissionDeniedError,
     ProviderError,
     RateLimitedError,
     StorageError,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 DAY = date(2025, 7, 1)
 DOWN = UnavailableError("polygon: HTTP 503")
-DENIED = PermissionDeniedError("polygon: the key was refused; check POLYGON_API_KEY")
+DENIED = KeyRefusedError("polygon: the key was refused; check POLYGON_API_KEY")
 GOOD = Answer(
     provider="polygon",
     symbol="AAPL",
@@ -86,11 +86,12 @@ def test_three_failures_in_a_row_start_a_cool_down(health: ProviderHealth) -> No
     provider = GuardedProvider(inner, health)
     assert fetch(provider, 2) == [UnavailableError, MalformedReplyError]
     assert health.cooling("polygon") is None
-    assert fetch(provider, 3) == [UnavailableError] * 3
+    assert fetch(provider, 3) == [UnavailableError, LeftAloneError, LeftAloneError]
     assert len(inner.asked) == 3
     cooling = health.cooling("polygon")
     assert cooling is not None
-    assert 290 < cooling.seconds <= 300
+    assert 4 < cooling.seconds <= 5
+    assert cooling.symbols == ("AAPL",), "one symbol's trouble is not the others'"
     assert (cooling.reason, cooling.error_code) == ("polygon: HTTP 503", "PROVIDER_UNAVAILABLE")
 
 
@@ -103,19 +104,17 @@ def test_an_answer_forgets_the_failures_before_it(health: ProviderHealth) -> Non
 
 def test_a_refused_key_starts_a_cool_down_at_once(health: ProviderHealth) -> None:
     inner = Scripted([DENIED])
-    assert fetch(GuardedProvider(inner, health), 3) == [PermissionDeniedError] * 3
+    refused = [KeyRefusedError, LeftAloneError, LeftAloneError]
+    assert fetch(GuardedProvider(inner, health), 3) == refused
     assert len(inner.asked) == 1
 
 
-@pytest.mark.parametrize(
-    ("cause", "family"), [(DENIED, PermissionDeniedError), (DOWN, UnavailableError)]
-)
-def test_the_refusal_says_until_when_and_why(
-    cause: ProviderError, family: type[ProviderError], health: ProviderHealth
-) -> None:
-    for _ in range(3):
-        health.failed("polygon", cause)
-    with pytest.raises(family, match=r"^polygon: not asked before \d\d:\d\d:\d\d UTC") as caught:
+@pytest.mark.parametrize("cause", [DENIED, DOWN])
+def test_the_refusal_says_until_when_and_why(cause: ProviderError, health: ProviderHealth) -> None:
+    for symbol in ("AAPL", "MSFT", "NVDA"):
+        health.failed("polygon", symbol, cause)
+    told = r"^polygon: not asked before \d\d:\d\d:\d\d UTC"
+    with pytest.raises(LeftAloneError, match=told) as caught:
         GuardedProvider(Scripted([]), health).fetch("AAPL", DAY, DAY, priority=100)
     assert str(cause) in str(caught.value)
 
@@ -126,8 +125,8 @@ def test_a_rate_limit_is_no_failure(health: ProviderHealth) -> None:
     assert len(inner.asked) == 5
 
 
-@pytest.mark.parametrize("error", [BadRequestError, BeyondPlanError, NotYetAvailableError])
-def test_any_other_refusal_is_an_answer_of_a_healthy_provider(
+@pytest.mark.parametrize("error", [BeyondPlanError, NotYetAvailableError])
+def test_what_the_plan_does_not_serve_is_an_answer_of_a_healthy_provider(
     error: type[ProviderError], health: ProviderHealth
 ) -> None:
     inner = Scripted([DOWN, DOWN, error("polygon: no"), DOWN, DOWN])
@@ -136,12 +135,12 @@ def test_any_other_refusal_is_an_answer_of_a_healthy_provider(
 
 
 def test_one_providers_failures_are_not_anothers(health: ProviderHealth) -> None:
-    health.failed("polygon", DENIED)
+    health.failed("polygon", "AAPL", DENIED)
     assert health.cooling("tradier") is None
 
 
 def test_another_process_knows_the_cool_down(health: ProviderHealth, database_url: str) -> None:
-    health.failed("polygon", DENIED)
+    health.failed("polygon", "AAPL", DENIED)
     assert ProviderHealth(lambda: psycopg.connect(database_url)).cooling("polygon") is not None
 
 
@@ -152,7 +151,9 @@ def test_a_cool_down_ends_and_one_more_failure_renews_it(
     provider = GuardedProvider(inner, health)
     fetch(provider, 3)
     sql("update provider_health set cooling_until = clock_timestamp() - interval '1 s'")
-    assert health.cooling("polygon") is None
+    cooling = health.cooling("polygon")
+    assert cooling is not None
+    assert cooling.seconds == 0
     fetch(provider, 2)
     assert len(inner.asked) == 4
 
@@ -160,7 +161,7 @@ def test_a_cool_down_ends_and_one_more_failure_renews_it(
 def test_a_probe_lets_one_request_through_and_its_answer_ends_the_cool_down(
     health: ProviderHealth,
 ) -> None:
-    health.failed("polygon", DENIED)
+    health.failed("polygon", "AAPL", DENIED)
     inner = Scripted([GOOD, GOOD])
     assert fetch(GuardedProvider(inner, health, probe=True), 2) == [Answer, Answer]
     assert health.cooling("polygon") is None
@@ -169,10 +170,11 @@ def test_a_probe_lets_one_request_through_and_its_answer_ends_the_cool_down(
 def test_a_probe_that_fails_renews_the_cool_down_and_is_the_only_one(
     health: ProviderHealth, sql: Callable[..., Any]
 ) -> None:
-    health.failed("polygon", DENIED)
-    sql("update provider_health set cooling_until = clock_timestamp() + interval '10 s'")
+    health.failed("polygon", "AAPL", DENIED)
+    sql("update provider_health set failing_since = clock_timestamp() - interval '1 hour'")
     inner = Scripted([DOWN])
-    assert fetch(GuardedProvider(inner, health, probe=True), 3) == [UnavailableError] * 3
+    outcomes = fetch(GuardedProvider(inner, health, probe=True), 3)
+    assert outcomes == [UnavailableError, LeftAloneError, LeftAloneError]
     assert len(inner.asked) == 1
     cooling = health.cooling("polygon")
     assert cooling is not None
@@ -183,7 +185,7 @@ def test_a_probe_waits_for_a_cool_down(health: ProviderHealth) -> None:
     """Asking a healthy provider uses it up in vain otherwise."""
     inner = Scripted([GOOD, DENIED, DENIED, GOOD])
     outcomes = fetch(GuardedProvider(inner, health, probe=True), 4)
-    assert outcomes == [Answer, *[PermissionDeniedError] * 3]
+    assert outcomes == [Answer, KeyRefusedError, KeyRefusedError, LeftAloneError]
     assert len(inner.asked) == 3
 
 

@@ -80,6 +80,8 @@ def _clear(sql: Connection) -> None:
         "heartbeats",
         "rate_waiter",
         "provider_health",
+        "symbol_refusals",
+        "provider_requests",
     ):
         sql.execute(f"delete from {table}")
     sql.execute("update installation set value = '2024-01-02' where name = 'first_date'")

@@ -22,7 +22,7 @@ from sensors.failures import reason_of_failure, slices_to_release
 from sensors.symbols import symbols_to_add
 from swiftbolt_assets.assets.partitions import parse_keys
 from swiftbolt_assets.definitions import FILL_BARS
-from swiftbolt_assets.errors import PermissionDeniedError
+from swiftbolt_assets.errors import KeyRefusedError
 from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.shards import WHOLE
 from swiftbolt_assets.orchestration.launching import CLAIM_TAG, FILL_TAG, LANE_TAG
@@ -201,7 +201,7 @@ def test_B54_slots_stay_free_for_what_is_looked_at(tower: Tower) -> None:
 def test_A13_a_cooling_provider_is_named_and_nothing_is_claimed(tower: Tower) -> None:
     tower.office.by_hand.want("TSLA", priority=300)
     ProviderHealth(tower.office.database.connect).failed(
-        "polygon", PermissionDeniedError("polygon: the key is refused\nfor ever")
+        "polygon", "TSLA", KeyRefusedError("polygon: the key is refused\nfor ever")
     )
     tick = tower.tick()
     assert requests(tick) == []

@@ -93,6 +93,8 @@ begin
       finished_at = case when t.settled = t.sessions then clock_timestamp() else r.finished_at end,
       started_at = coalesce(r.started_at, clock_timestamp()),
       next_attempt_at = case when t.settled = t.sessions then null else r.next_attempt_at end,
+      next_attempt_market_at = case
+        when t.settled = t.sessions then null else r.next_attempt_market_at end,
       error_code = case when t.settled = t.sessions then null else r.error_code end,
       error_message = case when t.settled = t.sessions then null else r.error_message end,
       progress_percent = case when t.sessions = 0 then 100
@@ -129,6 +131,9 @@ begin
       w.priority, row_number() over (order by w.since, w.symbol) as rank
       from wanted_symbols w join symbols s on s.ticker = w.symbol
      where w.symbol = any(p_symbols)
+       -- What a provider refuses for good is not asked for again until a person asks.
+       and not exists (
+         select from symbol_refusals f where f.symbol = w.symbol and f.final_at is not null)
   ), calendar as materialized (
     select day, opens, closes, (row_number() over (order by day desc))::integer as number
       from market_sessions

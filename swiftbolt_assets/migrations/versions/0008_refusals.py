@@ -12,9 +12,9 @@ depends_on = None
 
 def upgrade() -> None:
     """Keep what a refusal proves, and wait instead of failing."""
-    run_sql("0008_refusals.sql")
+    run_sql("0008_refusals.sql", "0008_budget.sql")
 
 
 def downgrade() -> None:
     """Take it back."""
-    run_sql("0008_refusals_down.sql")
+    run_sql("0008_budget_down.sql", "0008_refusals_down.sql")

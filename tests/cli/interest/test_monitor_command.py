@@ -215,7 +215,11 @@ def filled(new_settled: Callable[..., Any]) -> Iterator[Any]:
         done = shell.run("backfill", "AAPL", "MSFT", "--days", "10")
         assert done.code == 0, done.err
         shell.sql("select plan_job_runs(null, 100)")
-        shell.sql("select fail_slices('MSFT', 'INVALID_SYMBOL', 'polygon: no such thing', false)")
+        shell.sql(
+            "update job_runs set status = 'failed', error_code = 'INVALID_SYMBOL',"
+            " error_message = 'polygon: no such thing', finished_at = clock_timestamp()"
+            " where symbol = 'MSFT' and status = 'queued' returning 1"
+        )
         yield shell
 
 

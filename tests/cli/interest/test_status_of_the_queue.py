@@ -110,7 +110,11 @@ def test_A58_A61_A68_running_retrying_failed_and_done_tell_why_and_when(home: An
     assert "the next retry in " in shown
     assert "RATE_LIMIT_EXCEEDED: polygon: 429" in shown
 
-    home.sql("select fail_slices('TSLA', 'INVALID_SYMBOL', 'polygon: it is refused', false)")
+    home.sql(
+        "update job_runs set status = 'failed', error_code = 'INVALID_SYMBOL',"
+        " error_message = 'polygon: it is refused', finished_at = clock_timestamp()"
+        " where symbol = 'TSLA' and status = 'queued' returning 1"
+    )
     refused = status(home)
     assert refused["queue"]["failed"] == 1
     (job,) = refused["failed_jobs"]
