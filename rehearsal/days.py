@@ -32,7 +32,7 @@ from resources.ledger import Ledger
 from resources.live import LiveBook
 from resources.postgres import Database
 from resources.proof import CertificateBook
-from resources.rate_limit import Grant, Unlimited
+from resources.rate_limit import FIRST_PAUSE_S, LONGEST_PAUSE_S, Grant, Unlimited
 from resources.tracking import track
 from resources.wanted import Change, change_definitions
 from sensors.backfill import Rules, take_on
@@ -68,12 +68,14 @@ _QUICK = Bounds(first_wait_s=0.001, longest_wait_s=0.001)
 #: Pauses that end about the same time end together.
 _TOGETHER_S = 5.0
 #: Where real time is waited for: an instant of theirs that lies ahead is the end of a pause.
-_WAITING = ("job_runs", "provider_health")
+_WAITING = ("job_runs", "symbol_refusals", "provider_health")
 _PAUSES = """
 select table_name::text, column_name::text from information_schema.columns
  where table_schema = 'public' and table_name = any(%s)
    and data_type = 'timestamp with time zone'
 """
+_PASSED = "update {0} set {1} = {1} - make_interval(secs => %s) where isfinite({1})"
+_AHEAD = " and {1} > clock_timestamp()"
 
 
 class _Paced(Unlimited):
@@ -83,6 +85,7 @@ class _Paced(Unlimited):
         super().__init__()
         self._spend = spend
         self._sent = sent
+        self._pause = FIRST_PAUSE_S
 
     @contextmanager
     def slot(
@@ -95,9 +98,12 @@ class _Paced(Unlimited):
         with super().slot(priority=priority) as grant:
             yield grant
 
-    def push(self, seconds: float) -> None:
-        """Let the wait pass."""
-        self._spend(seconds)
+    def refused(self, seconds: float | None) -> float:
+        """Let the wait pass; without a word of the provider it doubles each time."""
+        pause = self._pause if seconds is None else seconds
+        self._pause = min(2 * self._pause, LONGEST_PAUSE_S)
+        self._spend(pause)
+        return pause
 
 
 class _PacedPolygon(PolygonResource):
@@ -202,7 +208,7 @@ class Days:
             name="polygon",
             key=Secret("simulated", "POLYGON_API_KEY"),
             limiter=_Paced(self._spend, lambda: self._requests.append(self.now)),
-            record=Ledger(self.database).record_request,
+            record=lambda sent: Ledger(self.database).record_request(sent),
             bounds=_QUICK,
         )
         for number in range(self.scenario.days):
@@ -247,13 +253,9 @@ class Days:
         with self.database.transaction() as connection:
             for names in self._pausing:
                 table, column = map(sql.Identifier, names)
-                connection.execute(
-                    sql.SQL(
-                        "update {0} set {1} = {1} - make_interval(secs => %s)"
-                        " where {1} > clock_timestamp() and isfinite({1})"
-                    ).format(table, column),
-                    (passed,),
-                )
+                # How long a provider has failed decides how long it rests.
+                shifted = _PASSED if names[0] == "provider_health" else _PASSED + _AHEAD
+                connection.execute(sql.SQL(shifted).format(table, column), (passed,))
                 left = connection.execute(
                     sql.SQL(
                         "select extract(epoch from min({1}) - clock_timestamp())::float8 from {0}"

@@ -46,6 +46,21 @@ select cooling_until,
 from provider_health
 where provider = %s and cooling_until is not null
 """
+_ASK = "select is_probe, wait_s, is_failing from ask_provider(%s, %s, %s, %s)"
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Leave to send a request.
+
+    Attributes:
+        is_probe: it is the one that finds out whether a provider answers again.
+        is_single: it is tried once only, since the latest one failed in all its attempts.
+
+    """
+
+    is_probe: bool
+    is_single: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +171,8 @@ class ProviderHealth:
         found = self.cooling(provider)
         return found if found is not None and found.is_for_all and found.seconds else None
 
-    def admit(self, provider: str, symbol: str, *, at_once: bool) -> bool:
-        """Return whether a request about a symbol is the probe of a cool-down.
+    def admit(self, provider: str, symbol: str, *, at_once: bool) -> Leave:
+        """Return the leave to send a request about a symbol.
 
         Args:
             provider: its name.
@@ -170,10 +185,10 @@ class ProviderHealth:
 
         """
         arguments = (provider, symbol, at_once, _LEASE_S)
-        row = self._run("select is_probe, wait_s from ask_provider(%s, %s, %s, %s)", arguments)
-        is_probe, wait_s = row or (False, None)
+        row = self._run(_ASK, arguments)
+        is_probe, wait_s, is_failing = row or (False, None, False)
         if wait_s is None:
-            return bool(is_probe)
+            return Leave(is_probe, is_single=is_probe or is_failing)
         found = self.cooling(provider)
         # It may have answered just now.
         told = f"{provider}: not asked just now" if found is None else str(found.error())
@@ -215,9 +230,9 @@ class GuardedProvider:
 
         """
         with self._lock:
-            is_probe = self._health.admit(self.name, symbol, at_once=self._probe)
-            self._probe = self._probe and not is_probe
-        if not is_probe:
+            leave = self._health.admit(self.name, symbol, at_once=self._probe)
+            self._probe = self._probe and not leave.is_probe
+        if not leave.is_single:
             return self._fetch(symbol, first, last, priority)
         with without_retries():
             return self._fetch(symbol, first, last, priority)

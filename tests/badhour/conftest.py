@@ -200,7 +200,7 @@ class Desk:
             today = self.storage.clock.today()
             sessions = xnys().between(first, min(last, today - timedelta(days=1)))
             try:
-                list(filler.fill(target, sessions, today=today))
+                list(filler.fill(target, sessions, now=self.storage.clock.now()))
             except ProviderError as error:
                 self.storage.work.fail(symbol, error, (first, last))
                 return str(error)

@@ -147,7 +147,7 @@ create function provider_failed(
 language plpgsql as $$
 declare
   health provider_health;
-  longest double precision := case p_kind when 'refusal' then 3600 else 300 end;
+  longest double precision := case p_kind when 'refusal' then 3600 else 600 end;
 begin
   insert into provider_health (provider) values (p_provider) on conflict do nothing;
   select * into strict health from provider_health where provider = p_provider for update;
@@ -164,7 +164,9 @@ begin
     or (health.cooling_until is not null and health.for_all);
   if health.cooling_until is not null or health.for_all or health.failures >= 3 then
     health.cooling_until := clock_timestamp() + make_interval(secs => least(longest, greatest(5,
-      extract(epoch from clock_timestamp() - health.failing_since) / 4)));
+      extract(epoch from clock_timestamp() - health.failing_since)
+        -- What has lasted for minutes lasts on: half of it costs half of the probes.
+        / case when clock_timestamp() - health.failing_since < interval '2 minutes' then 4 else 2 end)));
   end if;
   update provider_health set failures = health.failures, cooling_until = health.cooling_until,
     reason = p_reason, error_code = p_code, symbols = health.symbols, for_all = health.for_all,
@@ -235,13 +237,16 @@ $$;
 -- after that one request is, as a probe, and its end decides for all. A person's command need not wait.
 create function ask_provider(
   p_provider text, p_symbol text, p_at_once boolean, p_lease_s double precision,
-  out is_probe boolean, out wait_s double precision)
+  out is_probe boolean, out wait_s double precision, out is_failing boolean)
 language plpgsql as $$
 declare
   health provider_health;
   at timestamptz;
 begin
   is_probe := false;
+  -- The latest request failed, in all its attempts: one is enough to learn that the next does, too.
+  is_failing := exists (
+    select from provider_health where provider = p_provider and failures > 0);
   perform from provider_health
     where provider = p_provider and cooling_until is not null
       and (for_all or p_symbol = any(symbols));
