@@ -46,6 +46,8 @@ def test_a_share_of_failures_is_told_above_twice_the_usual_one_and_a_tenth(
 
 
 def test_providers_come_first_then_symbols_by_name() -> None:
-    attempts = [Attempts(name, 2, 0, True, "no") for name in ("MSFT", "AAPL")]
+    attempts = [
+        Attempts(name, 2, 0, others_answered=True, message="no") for name in ("MSFT", "AAPL")
+    ]
     found = troubles(attempts, [Share("polygon", 9, 9, 0, 0)])
     assert [one.symbol for one in found] == [None, "AAPL", "MSFT"]
