@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SCENARIO = Scenario(
-    symbols=("AAPL", "BRK.B", "JPM", "META", "MIDL", "MSFT", "QQQ", "TSLA"),
+    symbols=(
+        *("AAPL", "AMZN", "BRK.B", "GOOGL", "JPM", "META"),
+        *("MIDL", "MSFT", "NVDA", "QQQ", "SPY", "TSLA"),
+    ),
     first=date(2026, 10, 26),
     disturbed=7,
     days=12,
-    seed=1990,
-    chance=0.2,
+    seed=1999,
+    chance=0.12,
     latest=4,
     outage=False,
 )
