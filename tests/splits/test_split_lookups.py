@@ -330,7 +330,7 @@ def test_a_doubt_is_asked_again_with_growing_pauses_of_the_markets_clock(
 def test_ids_and_factors_that_change_at_each_pull_make_no_other_split(
     office: Callable[..., Any],
 ) -> None:
-    one = office(MSFT=(PlayedSplit(LAST, 2, 13),))
+    one = office(MSFT=(PlayedSplit(LAST, 2, 5),))
     one.listing_errors |= {"MSFT": ("new_ids",)}
     symbol = one.fill("MSFT", FIRST, LAST)
     one.look_up()
