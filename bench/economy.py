@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from filling import DERIVED
-from replies import TODAY, WALL, two_years
+from replies import WALL, two_years
 from results import Group, Line
 
 from resources.bars import BarStore
@@ -83,7 +83,7 @@ def fill_over_http(database: Database, url: str, symbol: str, symbol_id: UUID) -
     try:
         filler = Filler(PolygonClient(transport), store, ledger)
         target = Target(symbol, symbol_id, 100, DERIVED)
-        for _ in filler.fill(target, two_years(), today=TODAY):
+        for _ in filler.fill(target, two_years(), now=WALL):
             pass
     finally:
         store.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import polars as pl
-from replies import LAST, TODAY, Recorded, two_years, windows
+from replies import LAST, WALL, Recorded, two_years, windows
 
 from resources.bars import BarStore
 from resources.ledger import Ledger
@@ -54,7 +54,7 @@ def fill(
             filled
             for symbol, symbol_id in ids.items()
             for filled in filler.fill(
-                Target(symbol, symbol_id, 100, DERIVED), two_years(), today=TODAY, force=force
+                Target(symbol, symbol_id, 100, DERIVED), two_years(), now=WALL, force=force
             )
         ]
     finally:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from filling import DERIVED, KeepingStore, fill, forget, verify
-from replies import Recorded, reply, two_years, windows
+from replies import WALL, Recorded, reply, two_years, windows
 from results import Group, Line, milliseconds, spread
 from timing import Timings, timed
 
@@ -20,8 +20,10 @@ from resources.symbols import ensure_symbols
 from swiftbolt_assets.clock import midnight
 from swiftbolt_assets.market.by_session import of_sessions, starts_by_day
 from swiftbolt_assets.market.coverage import Evidence, judge
+from swiftbolt_assets.market.outliers import far
 from swiftbolt_assets.market.resample import resample
 from swiftbolt_assets.market.sessions import xnys
+from swiftbolt_assets.market.trust import distrust
 from swiftbolt_assets.market.validation import validate
 
 if TYPE_CHECKING:
@@ -86,7 +88,9 @@ def _stages(recorded: Recorded, rounds: int) -> dict[str, Timings]:
             body = reply(recorded.body(SYMBOL, (first, last)))
             page = stage("parse", lambda body=body: parse_page(body, SYMBOL))
             bounds = midnight(first), midnight(last + timedelta(days=1))
+            stage("trust", lambda p=page, s=sessions: distrust(p.bars, s))
             good = stage("validate", lambda p=page, b=bounds: validate(p.bars, *b)).good
+            stage("outliers", lambda g=good, s=sessions: far(of_sessions(g, s), s))
             m15 = stage("judge", lambda g=good, s=sessions: _judged(g, s))
             stage(
                 "resample",
@@ -98,6 +102,7 @@ def _stages(recorded: Recorded, rounds: int) -> dict[str, Timings]:
 def _judged(good, sessions):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - as filling.py
     m15 = of_sessions(good, sessions)
     evidence = Evidence(
+        now=WALL,
         last_bar=good["ts"][-1],
         earliest_known=None,
         latest_known=None,
