@@ -135,8 +135,9 @@ def progress(
     )
 
 
-_REFUSED = """(status = 'queued' and next_attempt_at > clock_timestamp()
-  and error_code in ('INVALID_SYMBOL', 'PERMISSION_DENIED'))"""
+# Without a pause or an error it is not refused: null would be neither.
+_REFUSED = """coalesce(status = 'queued' and next_attempt_at > clock_timestamp()
+  and error_code in ('INVALID_SYMBOL', 'PERMISSION_DENIED'), false)"""
 _FAILURES = f"""
 select distinct symbol, error_message from job_runs
  where symbol = any(%s) and (status = 'failed' or {_REFUSED}) order by 1, 2
