@@ -24,7 +24,7 @@ from resources.bar_rows import COLUMNS, VALUES, BarRows, encode
 from resources.postgres import first_line
 from resources.session_rows import write_coverage, write_rejects
 from resources.sessions_write import Replaced, Written
-from resources.split_judging import judge_near
+from resources.split_judging import hold_bars, judge_near
 from swiftbolt_assets.errors import StorageError
 from swiftbolt_assets.market.bars import BAR_SCHEMA, empty_bars
 from swiftbolt_assets.market.coverage import State, kept_slots
@@ -59,10 +59,7 @@ class BarStore:
 
         """
         with self._transaction() as connection:
-            connection.execute(
-                "select pg_advisory_xact_lock(hashtextextended('bars ' || %s::text, 0))",
-                (str(write.symbol_id),),
-            )
+            hold_bars(connection, [write.symbol_id])
             self._ensure_months(connection, write)
             written, any_of_tradier = _write_bars(connection, write)
             if write.provider == "polygon" and any_of_tradier:

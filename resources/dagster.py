@@ -7,7 +7,7 @@ is opened. What does not: what the objects do (`bars.py`, `ledger.py`, `polygon.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from resources.contract import BarProvider
+    from resources.rate_limit import LimiterState
     from swiftbolt_assets.clock import Clock
     from swiftbolt_assets.settings import Settings
 
@@ -120,6 +121,12 @@ def _transport(
     return transport
 
 
+def _budget(storage: Storage, name: str, per_minute: int) -> LimiterState:
+    """Return a provider's budget as a newcomer would find it."""
+    with closing(limiter(storage.database.connect, name, per_minute)) as budget:
+        return budget.state()
+
+
 class PolygonResource(dg.ConfigurableResource[None]):
     """History from Polygon.
 
@@ -156,11 +163,8 @@ class PolygonResource(dg.ConfigurableResource[None]):
 
     def free_slots(self, storage: Storage) -> int | None:
         """Return how many requests could be sent at once, None without a limit."""
-        budget = limiter(storage.database.connect, "polygon", self.requests_per_minute)
-        try:
-            return budget.state().free if self.requests_per_minute else None
-        finally:
-            budget.close()
+        state = _budget(storage, "polygon", self.requests_per_minute)
+        return state.free if self.requests_per_minute else None
 
     def is_off(self) -> bool:
         """Return whether only Tradier has a key: history is off then."""
@@ -205,11 +209,7 @@ class TradierResource(dg.ConfigurableResource[None]):
             StorageError: the database does not answer.
 
         """
-        budget = limiter(storage.database.connect, "tradier", self.requests_per_minute)
-        try:
-            return budget.state().per_window or None
-        finally:
-            budget.close()
+        return _budget(storage, "tradier", self.requests_per_minute).per_window or None
 
     def open_spare(self, storage: Storage) -> BarProvider | None:
         """Return the client for what can wait; None when today is off or its budget is wanted.
@@ -221,11 +221,7 @@ class TradierResource(dg.ConfigurableResource[None]):
         if self.is_off() or ProviderHealth(storage.database.connect).rests("tradier"):
             return None
         if self.requests_per_minute:
-            budget = limiter(storage.database.connect, "tradier", self.requests_per_minute)
-            try:
-                state = budget.state()
-            finally:
-                budget.close()
+            state = _budget(storage, "tradier", self.requests_per_minute)
             if state.waiting or state.free < _SPARE * state.per_window:
                 return None
         return self.open(storage)

@@ -166,7 +166,6 @@ class Filler:
         fill = _Fill(
             target=target,
             now=now,
-            force=force,
             ledger=self._ledger.coverage(target.symbol_id, since, today),
             wanted_since=min(
                 sessions[0].day, self._ledger.wanted_since(target.symbol_id) or sessions[0].day
@@ -431,7 +430,6 @@ class _Fill:
 
     target: Target
     now: datetime
-    force: bool
     ledger: dict[date, SessionCoverage]
     wanted_since: date
 
