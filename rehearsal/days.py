@@ -89,10 +89,14 @@ class _Paced(Unlimited):
 
     @contextmanager
     def slot(
-        self, *, priority: int, on_wait: Callable[[float], None] | None = None
+        self,
+        *,
+        priority: int,
+        symbol: str | None = None,
+        on_wait: Callable[[float], None] | None = None,
     ) -> Iterator[Grant]:
         """Yield at once; the clock has moved."""
-        del on_wait
+        del symbol, on_wait
         self._spend(60 / PER_MINUTE)
         self._sent()
         with super().slot(priority=priority) as grant:

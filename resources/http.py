@@ -26,7 +26,7 @@ import httpx
 from resources.contract import RequestRecord
 from resources.deadline import Deadlines
 from resources.endpoint import KEY_PARAMETERS, checked_base_url, is_loopback
-from resources.rate_limit import in_words
+from resources.rate_limit import SPARE, in_words
 from resources.replies import Parsed, Reply, Request, shown
 from resources.retries import attempts
 from swiftbolt_assets.errors import (
@@ -275,6 +275,8 @@ class Conversation:
         self._transport = transport
         self._symbol = symbol
         self._priority = priority
+        # What is asked in spare time stays spare, whoever looks at its symbol.
+        self._rises_with = symbol if priority > SPARE else None
         self._on_wait = on_wait
 
     def get(self, request: Request, check: Callable[[Reply], Parsed[T]]) -> Parsed[T]:
@@ -328,7 +330,9 @@ class Conversation:
         parsed: Parsed[T] | None = None
         outcome = "ok"
         try:
-            with transport.limiter.slot(priority=self._priority, on_wait=self._on_wait) as grant:
+            with transport.limiter.slot(
+                priority=self._priority, symbol=self._rises_with, on_wait=self._on_wait
+            ) as grant:
                 self.requests += 1
                 sent_at, began = datetime.now(UTC), time.monotonic()
                 try:

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 WINDOW_S = 60.5
 #: How long a slot stays taken when its holder dies; longer than a whole request may last.
 LEASE_S = 120.0
-#: Work below this priority leaves one slot free, so that urgent work never finds all taken.
-URGENT_PRIORITY = 200
+#: Not above this: a request in spare time, that no bar waits for.
+SPARE = 0
 #: A budget that stays closed for longer is not waited for: a run holds a place meanwhile.
 PATIENT_S = 300.0
 #: After a refusal that does not say how long to wait; doubled with each that follows.
@@ -111,9 +111,21 @@ class Limiter(Protocol):
         ...
 
     def slot(
-        self, *, priority: int, on_wait: Callable[[float], None] | None = None
+        self,
+        *,
+        priority: int,
+        symbol: str | None = None,
+        on_wait: Callable[[float], None] | None = None,
     ) -> AbstractContextManager[Grant]:
-        """Wait for a slot and hold it for one request; `on_wait` hears the seconds expected."""
+        """Wait for a slot and hold it for one request.
+
+        Args:
+            priority: who has more goes first, and finds more of the budget free.
+            symbol: whose present priority counts where it is higher: somebody may begin to look at
+                it meanwhile. None for what no bar waits for.
+            on_wait: hears the seconds expected.
+
+        """
         ...
 
     def push(self, seconds: float) -> None:
@@ -193,10 +205,14 @@ class Unlimited:
 
     @contextmanager
     def slot(
-        self, *, priority: int, on_wait: Callable[[float], None] | None = None
+        self,
+        *,
+        priority: int,
+        symbol: str | None = None,
+        on_wait: Callable[[float], None] | None = None,
     ) -> Iterator[Grant]:
         """Yield at once, or when the provider's refusal is over."""
-        del priority  # nobody queues here
+        del priority, symbol  # nobody queues here
         while (left := self._closed_until - time.monotonic()) > 0:
             if left > PATIENT_S:
                 raise closed_error(left)
@@ -282,7 +298,11 @@ class PostgresLimiter:
 
     @contextmanager
     def slot(
-        self, *, priority: int, on_wait: Callable[[float], None] | None = None
+        self,
+        *,
+        priority: int,
+        symbol: str | None = None,
+        on_wait: Callable[[float], None] | None = None,
     ) -> Iterator[Grant]:
         """Wait for a slot and hold it for one request.
 
@@ -293,7 +313,7 @@ class PostgresLimiter:
             StorageError: the database cannot be reached.
 
         """
-        grant = self._take(priority, on_wait)
+        grant = self._take(priority, symbol, on_wait)
         try:
             yield grant
         finally:
@@ -334,9 +354,10 @@ class PostgresLimiter:
                 held.connection.close()
                 held.connection = None
 
-    def _take(self, priority: int, on_wait: Callable[[float], None] | None) -> Grant:
+    def _take(
+        self, priority: int, symbol: str | None, on_wait: Callable[[float], None] | None
+    ) -> Grant:
         holder = uuid.uuid4().hex
-        reserve = 0 if priority >= URGENT_PRIORITY else 1
         waiter: int | None = None
         try:
             while True:
@@ -345,7 +366,7 @@ class PostgresLimiter:
                 row = self._call(
                     _TRY,
                     (
-                        *(self.name, waiter, priority, reserve),
+                        *(self.name, waiter, priority, symbol),
                         *(self.lease_s, holder, self.per_minute, self.window_s),
                     ),
                 )

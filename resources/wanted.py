@@ -157,5 +157,6 @@ on conflict (symbol, timeframe, job_type) do update set
   window_days = coalesce(%(window)s::integer, d.window_days),
   priority = coalesce(%(priority)s::integer, d.priority),
   enabled = coalesce(%(enabled)s::boolean, d.enabled),
-  pinned = coalesce(%(pinned)s::boolean, d.pinned)
+  pinned = coalesce(%(pinned)s::boolean, d.pinned),
+  origin = case when %(priority)s::integer is null then d.origin else 'operator' end
 """

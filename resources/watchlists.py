@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from resources.callers import Connection
 
 _NAME = "Watchlist"
+#: As many as a person may put on all lists.
+MOST_ITEMS = 50
 
 
 @dataclass(frozen=True)
@@ -97,13 +99,21 @@ def remove_item(connection: Connection, user: UUID, watchlist: UUID, symbol: str
         " and symbol_id = (select id from symbols where ticker = %s)",
         (watchlist, symbol),
     ).rowcount
-    connection.execute(_FORGET, {"user": user, "symbol": symbol})
-    return removed > 0
+    forgotten = connection.execute(_FORGET, {"user": user, "symbol": symbol}).rowcount
+    return removed > 0 or forgotten > 0
 
 
 def items(connection: Connection, watchlist: UUID) -> Sequence[Item]:
-    """Return what is on a watchlist, in the order in which it came."""
-    return [Item(*row) for row in connection.execute(_ITEMS, (watchlist,)).fetchall()]
+    """Return what is on a watchlist, in the order in which it came; `MOST_ITEMS` at most.
+
+    A person's oldest watchlist shows what was tracked as `watchlist` in other ways, too.
+    """
+    return [
+        Item(*row)
+        for row in connection.execute(
+            _ITEMS, {"watchlist": watchlist, "most": MOST_ITEMS}
+        ).fetchall()
+    ]
 
 
 _OLDEST = "select id from watchlists where user_id = %s order by created_at, id limit 1"
@@ -117,8 +127,25 @@ delete from user_symbol_tracking t using symbols s
 """
 # Two 4-hour bars a session: the shortest way to a day's volume and close.
 _ITEMS = """
+with owner as (
+  select w.user_id, not exists (
+      select from watchlists o
+       where o.user_id = w.user_id and (o.created_at, o.id) < (w.created_at, w.id)) as is_oldest
+    from watchlists w where w.id = %(watchlist)s
+), listed as (
+  select symbol_id, added_at, true as is_item from watchlist_items
+   where watchlist_id = %(watchlist)s
+  union all
+  select t.symbol_id, t.created_at, false
+    from owner o join user_symbol_tracking t on t.user_id = o.user_id and t.source = 'watchlist'
+   where o.is_oldest and not exists (
+     select from watchlist_items i join watchlists w on w.id = i.watchlist_id
+      where w.user_id = o.user_id and i.symbol_id = t.symbol_id)
+   order by is_item desc, added_at
+   limit %(most)s
+)
 select s.ticker, i.added_at, d.last_price, d.volume_all, d.volume_10, d.close_10, d.close_all
-  from watchlist_items i
+  from listed i
   join symbols s on s.id = i.symbol_id
   cross join lateral (
     select max(close) filter (where newest = 1) as last_price,
@@ -131,6 +158,5 @@ select s.ticker, i.added_at, d.last_price, d.volume_all, d.volume_10, d.close_10
          where not c.is_forecast
          group by (c.ts::timestamptz at time zone 'America/New_York')::date) days
   ) d
- where i.watchlist_id = %s
  order by i.added_at, s.ticker
 """

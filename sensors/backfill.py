@@ -18,7 +18,7 @@ from resources.provider_health import ProviderHealth
 from resources.rate_limit import PATIENT_S, closed_error, closed_for
 from swiftbolt_assets.assets.describing import GROUP
 from swiftbolt_assets.assets.partitions import bar_partitions, symbol_set
-from swiftbolt_assets.market.lanes import PEOPLE, least_priority
+from swiftbolt_assets.market.lanes import least_priority, lowest
 from swiftbolt_assets.market.shards import UNDIVIDED, Shards
 from swiftbolt_assets.orchestration.launching import requests_for
 from swiftbolt_assets.orchestration.lost_claims import reap
@@ -145,7 +145,7 @@ def take_on(storage: Storage, rules: Rules) -> Taken:
 
     """
     work = storage.work
-    is_more = work.plan_some(least_priority=0 if rules.background else PEOPLE).is_more
+    is_more = work.plan_some(least_priority=lowest(background=rules.background)).is_more
     health = ProviderHealth(storage.database.connect)
     if (cooling := health.rests("polygon")) is not None:
         return Taken((), str(cooling.error()), is_more, cooling.seconds)

@@ -18,7 +18,7 @@ from sensors.symbols import build_symbols_sensor
 from swiftbolt_assets.assets.bars import build_bar_assets
 from swiftbolt_assets.assets.live import build_live_job
 from swiftbolt_assets.assets.splits import build_splits_job
-from swiftbolt_assets.market.lanes import PEOPLE
+from swiftbolt_assets.market.lanes import lowest
 from swiftbolt_assets.market.shards import Shards
 from swiftbolt_assets.market.timeframes import Timeframe
 from swiftbolt_assets.orchestration.forked_runs import fork_runs
@@ -39,7 +39,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     bars = {shard: build_bar_assets(settings.first_date, derived, shard) for shard in shards.all}
     postgres = PostgresResource()
     rules = Rules(settings.first_date, settings.max_concurrent_jobs, settings.background, shards)
-    least = 0 if settings.background else PEOPLE
+    least = lowest(background=settings.background)
     live = build_live_job(derived, least, shards)
     retention = build_retention_job()
     return dg.Definitions(

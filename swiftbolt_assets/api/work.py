@@ -26,7 +26,7 @@ from swiftbolt_assets.api.fields import INSTANT, required_symbol, required_timef
 from swiftbolt_assets.api.replies import HttpError, Json, iso
 from swiftbolt_assets.api.shapes import FetchedSlice, QueueState, Ticked
 from swiftbolt_assets.api.state import ApiState, state_of
-from swiftbolt_assets.market.lanes import PEOPLE
+from swiftbolt_assets.market.lanes import lowest
 
 router = APIRouter()
 _TICK_S, _FETCH_S = 5.0, 12.0
@@ -160,7 +160,7 @@ def _results(scanned: int, created: int, dispatched: int, *errors: str) -> dict[
 
 
 def _begin(state: ApiState) -> tuple[int, int, float, bool]:
-    least = 0 if state.settings.background else PEOPLE
+    least = lowest(background=state.settings.background)
     planned = WorkQueue(state.database).plan(least_priority=least)
     with state.pool.transaction() as connection:
         return planned, ticking.enabled_definitions(connection), *ticking.begin_tick(connection)

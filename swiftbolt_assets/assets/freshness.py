@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from resources.live import LiveBook
-from swiftbolt_assets.market.lanes import PEOPLE
+from swiftbolt_assets.market.lanes import lowest
 from swiftbolt_assets.market.live import age, is_stale
 from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.shards import WHOLE
@@ -67,7 +67,7 @@ def fresh_now(
     budget may be too small, or today be off.
     """
     now, session = storage.clock.now(), xnys().session(storage.clock.today())
-    everybody = LiveBook(storage.database).watched(least_priority=PEOPLE)
+    everybody = LiveBook(storage.database).watched(least_priority=lowest(background=False))
     return [
         _evaluation(shard, [one for one in everybody if shard.holds(one.symbol)], session, now)
         for shard in shards

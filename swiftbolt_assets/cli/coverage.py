@@ -11,6 +11,7 @@ import click
 
 from swiftbolt_assets.cli.installation import ready
 from swiftbolt_assets.errors import SwiftBoltError
+from swiftbolt_assets.market.prices import price_text
 from swiftbolt_assets.market.symbols import parse_symbol
 from swiftbolt_assets.market.timeframes import Timeframe, parse_timeframe
 
@@ -149,7 +150,7 @@ def _print(report: dict[str, Any], timeframe: Timeframe) -> None:
     for row in report["replaced"][-_LINES:]:
         click.echo(
             f"  {row['day']}  live {row['live_bars']}, history {row['history_bars']} bars; "
-            f"{row['differing']} differ, ${row['max_price_difference']:,.2f} and "
+            f"{row['differing']} differ, ${price_text(row['max_price_difference'])} and "
             f"{row['max_volume_difference']:,.0f} at most"
         )
     for one in report["splits"]:

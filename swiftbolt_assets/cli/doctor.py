@@ -18,7 +18,7 @@ import click
 from swiftbolt_assets.cli.installation import opened
 from swiftbolt_assets.errors import SwiftBoltError
 from swiftbolt_assets.market.growth import bytes_a_session
-from swiftbolt_assets.market.lanes import PEOPLE
+from swiftbolt_assets.market.lanes import lowest
 from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.shards import shards_needed
 from swiftbolt_assets.settings import read_settings, without_password
@@ -179,7 +179,7 @@ def _growth(settings: Settings, database: Database) -> Finding:
     found = book.growth(DagsterHistory(dagster).size())
     sizes = f"bars {found.bars_bytes / _MB:.0f} MB, Dagster {found.dagster_bytes / _MB:.0f} MB"
     bound = f"runs, events and requests go after {settings.retention_days} days"
-    wanted = LiveBook(database).watched_count(least_priority=0 if settings.background else PEOPLE)
+    wanted = LiveBook(database).watched_count(least_priority=lowest(background=settings.background))
     if wanted:
         expected = bytes_a_session(wanted, until_pruned=False) / _MB
         bound = f"a session's bars of {wanted:,} symbols take {expected:.1f} MB, {bound}"

@@ -120,11 +120,11 @@ class _Desk:
             self._nap(min(coming, default=now))
 
     def _watched(self) -> list[Watched]:
-        from swiftbolt_assets.market.lanes import PEOPLE
+        from swiftbolt_assets.market.lanes import lowest
 
         if self._wanted:
             return self._book.of_symbols(self._wanted)
-        return self._book.watched(least_priority=0 if self._settings.background else PEOPLE)
+        return self._book.watched(least_priority=lowest(background=self._settings.background))
 
     def _round(
         self, session: Session, asked: Sequence[Watched], note: str | None, *, as_json: bool

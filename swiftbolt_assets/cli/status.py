@@ -14,7 +14,7 @@ from swiftbolt_assets.cli.installation import ready
 from swiftbolt_assets.cli.phrases import count_of, some_of, span
 from swiftbolt_assets.cli.tables import one_line
 from swiftbolt_assets.cli.today import todays_lines, todays_prices
-from swiftbolt_assets.market.lanes import PEOPLE
+from swiftbolt_assets.market.lanes import lowest
 from swiftbolt_assets.market.plan import Pace, seconds_to_done
 from swiftbolt_assets.market.symbols import parse_symbol
 
@@ -68,7 +68,7 @@ def _report(settings: Settings, database: Database, ticker: str | None) -> dict[
     platform = find_platform(settings)
     running = platform is not None and answers(platform)
     budgets = [_budget(settings, database, name) for name in ("polygon", "tradier")]
-    least = 0 if settings.background else PEOPLE
+    least = lowest(background=settings.background)
     queue = backlog.queue(database, ticker, least_priority=least)
     lists = {
         "running_jobs": backlog.running_jobs(database, ticker),

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
 #: From here on somebody looks at it: a chart, a watchlist.
 URGENT = 200
-#: Below this it is the platform's own idea: the background symbols.
+#: Below this it is the platform's own idea: seeded and background symbols.
 PEOPLE = 100
+#: What the installation begins by itself, also without background symbols.
+SEEDED = 90
 #: Slots that only urgent symbols may take, where there are enough.
 _KEPT_FREE = 2
 
@@ -24,13 +26,23 @@ def shared_slots(most: int) -> int:
     return max(1, most - _KEPT_FREE)
 
 
+def lowest(*, background: bool) -> int:
+    """Return the priority below which nothing is worked on.
+
+    Args:
+        background: whether the background symbols are filled at all.
+
+    """
+    return 0 if background else SEEDED
+
+
 def least_priority(taken: Sequence[int], most: int, *, background: bool) -> int | None:
     """Return the priority that a symbol needs to be taken on next, or None without room.
 
     Args:
         taken: the priorities of the symbols that are taken on already.
         most: how many may be at once.
-        background: whether the platform's own symbols are filled at all.
+        background: whether the background symbols are filled at all.
 
     """
     if len(taken) >= most:
@@ -38,6 +50,6 @@ def least_priority(taken: Sequence[int], most: int, *, background: bool) -> int 
     if sum(priority < URGENT for priority in taken) >= shared_slots(most):
         return URGENT
     # One at a time of what nobody waits for.
-    if not background or any(priority < PEOPLE for priority in taken):
+    if any(priority < PEOPLE for priority in taken):
         return PEOPLE
-    return 0
+    return lowest(background=background)

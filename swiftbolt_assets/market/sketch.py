@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from swiftbolt_assets.market.by_session import counts_by_day
+from swiftbolt_assets.market.prices import price_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +44,7 @@ def _line(bars: pl.DataFrame) -> str:
     width = (high - low) or 1.0
     drawn = "".join(_STEPS[int((close - low) / width * (len(_STEPS) - 1))] for close in closes)
     return (
-        f"{drawn}  {bars['open'][0]:,.2f} to {closes[-1]:,.2f}, "
-        f"low {lowest:,.2f}, high {highest:,.2f}, "
+        f"{drawn}  {price_text(bars['open'][0])} to {price_text(closes[-1])}, "
+        f"low {price_text(lowest)}, high {price_text(highest)}, "
         f"volume {bars['volume'].sum():,.0f}"
     )

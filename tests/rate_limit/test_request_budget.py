@@ -282,7 +282,7 @@ def test_a_dead_holders_slot_comes_back_after_lease_and_window(
 ) -> None:
     one = budget(1, window_s=0.4, lease_s=0.4)
     began = time.monotonic()
-    grant = one._take(URGENT, None)
+    grant = one._take(URGENT, None, None)
     assert isinstance(grant, Grant)
     with one.slot(priority=URGENT):
         assert 0.79 < time.monotonic() - began < 10

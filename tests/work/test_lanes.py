@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swiftbolt_assets.market.lanes import PEOPLE, URGENT, least_priority, shared_slots
+from swiftbolt_assets.market.lanes import PEOPLE, SEEDED, URGENT, least_priority, shared_slots
 
 TAKEN = st.lists(st.integers(0, 1000), max_size=12)
 MOST = st.integers(1, 12)
@@ -18,16 +18,17 @@ MOST = st.integers(1, 12)
     ("taken", "most", "background", "needed"),
     [
         ([], 5, True, 0),
-        ([], 5, False, PEOPLE),
+        ([], 5, False, SEEDED),
         ([], 1, True, 0),
         ([300], 1, True, None),
         ([60], 5, True, PEOPLE),
+        ([90], 5, False, PEOPLE),
         ([60, 100], 5, True, PEOPLE),
         ([100, 100], 5, True, 0),
         ([100, 100, 199], 5, True, URGENT),
         ([60, 100, 100], 5, True, URGENT),
         ([200, 300, 300], 5, True, 0),
-        ([200, 300, 300, 300], 5, False, PEOPLE),
+        ([200, 300, 300, 300], 5, False, SEEDED),
         ([100, 100, 100, 300], 5, True, URGENT),
         ([100, 100, 100, 300, 300], 5, True, None),
         ([300] * 5, 5, True, None),
@@ -74,7 +75,8 @@ def test_B55_filling_up_leaves_urgent_slots_and_takes_one_background_symbol_at_a
     assert len(taken) <= most
     assert sum(priority < URGENT for priority in taken) <= shared_slots(most)
     own = sum(priority < PEOPLE for priority in taken)
-    assert own <= (1 if background else 0)
+    assert own <= 1
+    assert background or all(priority >= SEEDED for priority in taken)
 
 
 @given(taken=TAKEN, most=MOST, background=st.booleans(), more=st.integers(0, 1000))

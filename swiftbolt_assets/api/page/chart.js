@@ -16,7 +16,7 @@ import {
 import { Bands } from "./bands.js";
 import { FORMING, HISTORY, TODAY } from "./bars.js";
 import { clock, dateTime, longDate, midnight, tick } from "./newyork.js";
-import { digits } from "./numbers.js";
+import { digits, price } from "./numbers.js";
 import { isIntraday } from "./timeframes.js";
 import { indexAt, layOut } from "./timeline.js";
 
@@ -25,6 +25,8 @@ const RIGHT_GAP = 4;
 const NARROWEST = 0.04;
 /** What the edge's words get of the width when all is shown. */
 const EDGE_SHARE = 0.25;
+/** Pixels between two of the axis' words that do not touch. */
+const AXIS_LABEL = 16;
 /** Pixels from bar to bar at first. */
 const FIRST_SPACING = 7;
 
@@ -42,6 +44,8 @@ export class Chart {
   /** Index that the pointer or the keyboard is at; null for none. */
   #at = null;
   #isStepping = false;
+  /** Of the prices on the axis. */
+  #decimals = 2;
 
   /**
    * @param on `look(what)`: what `current` returns, when that changed; `move(view)`: the
@@ -52,7 +56,10 @@ export class Chart {
       autoSize: true,
       crosshair: { mode: CrosshairMode.Normal },
       handleScroll: { vertTouchDrag: false }, // the page scrolls with the same finger
-      localization: { timeFormatter: (time) => this.#crosshairTime(time) },
+      localization: {
+        timeFormatter: (time) => this.#crosshairTime(time),
+        tickmarksPriceFormatter: this.#axisWords(),
+      },
       rightPriceScale: { borderVisible: false, scaleMargins: { top: 0.12, bottom: 0.24 } },
       timeScale: {
         borderVisible: false,
@@ -194,8 +201,8 @@ export class Chart {
     requestAnimationFrame(() => {
       if (!this.#isStepping || this.#at !== next || !this.points[next]) return;
       const { time, bar } = this.points[next];
-      const price = bar?.close ?? this.#barBefore(next)?.close ?? 0;
-      this.#chart.setCrosshairPosition(price, time, this.#candles);
+      const height = bar?.close ?? this.#barBefore(next)?.close ?? 0;
+      this.#chart.setCrosshairPosition(height, time, this.#candles);
     });
     return this.current();
   }
@@ -268,9 +275,14 @@ export class Chart {
     if (!this.#palette) return;
     this.#candles.setData(this.points.map((point) => this.#candle(point)));
     this.#volume.setData(this.points.map((point) => this.#column(point)));
-    const price = this.points.findLast(({ bar }) => bar)?.bar.close ?? 100;
-    const precision = digits(price);
-    this.#candles.applyOptions({ priceFormat: { precision, minMove: 10 ** -precision } });
+    this.#decimals = digits(this.points.findLast(({ bar }) => bar)?.bar.close ?? 100);
+    this.#candles.applyOptions({
+      priceFormat: {
+        type: "custom",
+        formatter: (value) => price(value, this.#decimals),
+        minMove: 10 ** -this.#decimals,
+      },
+    });
   }
 
   #update(point) {
@@ -326,6 +338,19 @@ export class Chart {
       lineVisible: Boolean(bar),
       axisLabelVisible: Boolean(bar),
     });
+    // The library keeps the axis' words until it is given another way to make them.
+    this.#chart.applyOptions({ localization: { tickmarksPriceFormatter: this.#axisWords(bar?.close) } });
+  }
+
+  /** How the axis tells its prices: none where the last price's label would cover it. */
+  #axisWords(last) {
+    return (prices) => {
+      const label = last === undefined ? null : this.#candles.priceToCoordinate(last);
+      return prices.map((value) => {
+        const at = label === null ? null : this.#candles.priceToCoordinate(value);
+        return at !== null && Math.abs(at - label) < AXIS_LABEL ? "" : price(value, this.#decimals);
+      });
+    };
   }
 
   #reveal(index) {

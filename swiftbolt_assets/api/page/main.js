@@ -81,6 +81,7 @@ function changed(bars, coverage) {
   if (coverage.isKnown) find("simulated").hidden = !coverage.isSimulated;
   legend.show(chart.current());
   showPrice(bars.list);
+  if (bars.last && watchlist.lacksPrice(shown.symbol)) watchlist.refreshQuotes();
   find("layers").dataset.today = String(bars.last?.layer === "today" || bars.last?.layer === "forming");
   describe(bars.list);
   explainEmptiness();

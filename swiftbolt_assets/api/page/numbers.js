@@ -4,6 +4,8 @@
  * What belongs here: numbers to text. What does not: dates (newyork.js).
  */
 
+const SIGNIFICANT = 4;
+const MOST_DECIMALS = 12;
 const GROUPED = new Intl.NumberFormat("en-US");
 const COMPACT = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 2 });
 const MINUS = "−";
@@ -12,8 +14,9 @@ export function count(value) {
   return GROUPED.format(value);
 }
 
-export function price(value) {
-  return value.toFixed(digits(value));
+/** "745,000.00", "0.0004160" */
+export function price(value, decimals = digits(value)) {
+  return formatOf(decimals).format(value);
 }
 
 export function volume(value) {
@@ -25,7 +28,7 @@ export function change(now, before) {
   const by = now - before;
   const sign = by < 0 ? MINUS : "+";
   const percent = before === 0 ? 0 : (Math.abs(by) / before) * 100;
-  return `${sign}${Math.abs(by).toFixed(digits(before))} (${sign}${percent.toFixed(2)} %)`;
+  return `${sign}${price(Math.abs(by), digits(before))} (${sign}${percent.toFixed(2)} %)`;
 }
 
 /** "+0.54 %" */
@@ -41,7 +44,22 @@ export function timeLeft(seconds) {
   return `about ${Math.round(seconds / 3_600)} h left`;
 }
 
-/** Prices below a dollar move in parts of a cent. */
+/** Decimals of a price: cents, parts of them below a dollar; below a cent four digits are significant. */
 export function digits(value) {
-  return Math.abs(value) < 1 ? 4 : 2;
+  const size = Math.abs(value);
+  if (size === 0 || size >= 1) return 2;
+  if (size >= 0.01) return 4;
+  return Math.min(SIGNIFICANT - Math.floor(Math.log10(size)) - 1, MOST_DECIMALS);
+}
+
+const formats = new Map();
+
+function formatOf(decimals) {
+  if (!formats.has(decimals)) {
+    formats.set(
+      decimals,
+      new Intl.NumberFormat("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals }),
+    );
+  }
+  return formats.get(decimals);
 }

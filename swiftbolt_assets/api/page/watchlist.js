@@ -56,6 +56,11 @@ export class Watchlist {
     await this.#call("remove", symbol);
   }
 
+  /** Whether a symbol on the list has no price yet. */
+  lacksPrice(symbol) {
+    return this.has(symbol) && !(this.#quotes.get(symbol)?.last > 0);
+  }
+
   /** Mark the symbol that the chart shows. */
   mark(symbol) {
     this.#current = symbol;
