@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 URGENT, BULK = 300, 100
+PEOPLES, SEED, SPARE = 100, 90, 0
+TRACK = """
+insert into user_symbol_tracking (user_id, symbol_id, source)
+select u.id, s.id, %s from symbols s cross join (select id from auth.users limit 1) u
+ where s.ticker = %s
+"""
 
 
 @pytest.fixture
@@ -106,6 +112,43 @@ def test_bulk_work_leaves_one_slot_free_for_urgent_work(
     one = budget(5)
     assert taken(one, BULK) == 4
     assert taken(one, URGENT) == 1
+
+
+@pytest.mark.parametrize(
+    ("priority", "per_minute", "most"),
+    [
+        *((PEOPLES, 5, 4), (PEOPLES, 2, 1), (PEOPLES, 1, 1)),
+        *((SEED, 5, 1), (SEED, 3, 1), (SEED, 8, 2), (SEED, 40, 10), (SEED, 1, 1)),
+        *((SPARE, 5, 1), (-1, 5, 1), (99, 5, 1), (199, 5, 4), (200, 5, 5), (300, 1, 1)),
+    ],
+)
+def test_what_nobody_looks_at_has_a_quarter_of_the_budget_and_one_request_at_least(
+    budget: Callable[..., PostgresLimiter], priority: int, per_minute: int, most: int
+) -> None:
+    one = budget(per_minute)
+    assert taken(one, priority) == most
+    assert taken(one, URGENT) == per_minute - most
+
+
+def test_a_request_rises_with_its_symbol_while_it_waits(
+    budget: Callable[..., PostgresLimiter], sql: Callable[..., list[tuple[Any, ...]]]
+) -> None:
+    one, own = budget(5), budget(5)
+    assert taken(one, SEED) == 1
+    passed = threading.Event()
+
+    def work() -> None:
+        with own.slot(priority=SEED, symbol="AAPL"):
+            passed.set()
+
+    waiting = threading.Thread(target=work)
+    waiting.start()
+    wait_for(lambda: one.state().waiting == 1)
+    sql(TRACK, "chart_view", "AAPL")
+    assert passed.wait(20)
+    waiting.join()
+    # Spare work of the same symbol does not.
+    assert not take(one, SEED)
 
 
 def test_the_reserve_never_takes_the_last_slot(budget: Callable[..., PostgresLimiter]) -> None:

@@ -147,13 +147,14 @@ class Up:
 def new_up(
     new_settled: Callable[..., Any], wait_for: Callable[..., Any], module_port_offset: str
 ) -> Iterator[Callable[..., Up]]:
-    """Start platforms on which the seeded symbols are quiet: tests count what they ask for."""
+    """Start platforms; the seeded symbols are quiet, as tests count requests, unless `seeds`."""
     shells = []
 
-    def start(**environment: str) -> Up:
-        shell = new_settled(SWIFTBOLT_BACKGROUND="false", **environment)
+    def start(*, seeds: bool = False, **environment: str) -> Up:
+        shell = new_settled(**({"SWIFTBOLT_BACKGROUND": "false"} | environment))
         shells.append(shell)
-        assert shell.run("jobs", "set", "AAPL", "--disabled").code == 0
+        if not seeds:
+            assert shell.run("jobs", "set", "AAPL", "--disabled").code == 0
         return Up(shell, wait_for, module_port_offset)
 
     yield start
