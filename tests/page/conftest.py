@@ -92,6 +92,11 @@ class Server:
             row = connection.execute(statement).fetchone()
             return row and row[0]
 
+    def write(self, statements: str) -> None:
+        """Run statements as the database's owner."""
+        with psycopg.connect(embedded.locate(self.home).url("swiftbolt")) as connection:
+            connection.execute(statements)
+
     def stored(self, symbol: str, timeframe: str) -> int:
         """Return how many bars are stored."""
         return int(

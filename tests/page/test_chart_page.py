@@ -15,6 +15,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from swiftbolt_assets.market.prices import price_text
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -36,6 +38,21 @@ WATCH = """() => {
   };
   new MutationObserver(note).observe(document.body, { subtree: true, attributes: true });
 }"""
+
+
+#: A symbol whose bars nobody fills, tracked by a program.
+PENNIES = """
+insert into symbols (ticker) values ('PENNY') on conflict do nothing;
+insert into job_definitions (job_type, symbol, timeframe, enabled, pinned)
+select 'fetch_intraday', 'PENNY', t, false, true from unnest('{m15,h1,h4}'::timeframe[]) t
+on conflict (symbol, timeframe, job_type) do update set enabled = false, pinned = true;
+insert into ohlc_bars_v2 (symbol_id, timeframe, ts, provider, is_intraday, open, high, low, close,
+  volume, data_status)
+select id, 'm15', '2026-11-19 15:30+00', 'polygon', false, 0.000416, 0.000425, 0.000415, 0.000424,
+  1000, 'verified' from symbols where ticker = 'PENNY';
+insert into user_symbol_tracking (user_id, symbol_id, source)
+select '00000000-0000-0000-0000-000000000000', id, 'watchlist' from symbols where ticker = 'PENNY';
+"""
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +212,26 @@ def test_a_telephone_scrolls_down_and_never_sideways(new_look: Callable[..., Any
     assert wide == 360
     assert phone.page.locator("#timeframes").bounding_box()["width"] <= 360
     assert phone.complaints == []
+
+
+def test_prices_read_as_the_command_line_tells_them(desk: Any) -> None:
+    prices = [745_000.0, 1_234.5, 1.0, 0.5, 0.01, 0.0099, 0.000416, 0.000425, 2e-9, 0.0]
+    shown = desk.page.evaluate(
+        "async (prices) => prices.map((await import('/chart/assets/numbers.js')).price)", prices
+    )
+    assert shown == [price_text(price) for price in prices]
+
+
+def test_bars_below_a_cent_are_told_apart_and_what_a_program_tracked_is_on_the_watchlist(
+    new_look: Callable[..., Any], platform: Any
+) -> None:
+    platform.write(PENNIES)
+    look = new_look()
+    look.open("#PENNY/m15")
+    look.wait(lambda: look.bars() == 1, "its bar")
+    assert "O0.0004160H0.0004250L0.0004150C0.0004240" in look.text("#legend").replace(" ", "")
+    assert "0.0004240" in look.text("#price")
+    look.wait(lambda: "PENNY" in look.text("#watchlist"), "it is on the watchlist")
 
 
 def test_the_axis_shows_the_wall_clock_of_new_york(desk: Any) -> None:
