@@ -159,12 +159,12 @@ class Watchlist(BaseModel):
 
 
 class FoundSymbol(BaseModel):
-    """A symbol that fits; an unknown one may be opened, too."""
+    """A symbol that fits; an unknown one may be opened, too. Its name is empty if nobody told it."""
 
     id: UUID
     ticker: str
     asset_type: str
-    description: str | None
+    description: str
     known: bool
 
 
