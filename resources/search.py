@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 MOST = 20
 #: A single letter begins tickers and names; as a word in one it says nothing.
-_LEAST_WORD = 2
+_LEAST_TEXT = 2
+#: Shorter words are whole, but for the one that is still being typed.
+_LEAST_BEGINNING = 3
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -57,15 +59,23 @@ def search_symbols(connection: Connection, text: str) -> list[Found]:
         exact = parse_symbol(text)
     except UsageError:
         exact = None
-    words = _WORD.findall(text)
     values = {
         "exact": exact,
         "ticker": _escaped(exact or text),
         "name": _escaped(text),
-        "words": " & ".join(f"'{word}':*" for word in words) if len(text) >= _LEAST_WORD else "",
+        "words": _words(text) if len(text) >= _LEAST_TEXT else "",
         "most": MOST,
     }
     return [Found(UUID(str(row[0])), *row[1:]) for row in connection.execute(_SEARCH, values)]
+
+
+def _words(text: str) -> str:
+    """Return the words of a text as a query of Postgres' text search: all of them, in any order."""
+    words = _WORD.findall(text)
+    return " & ".join(
+        f"'{word}'" + (":*" if place == len(words) or len(word) >= _LEAST_BEGINNING else "")
+        for place, word in enumerate(words, 1)
+    )
 
 
 def _escaped(text: str) -> str:

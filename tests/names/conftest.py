@@ -38,6 +38,7 @@ class Registry:
 
     database: Database
     today: date = TODAY
+    now: datetime = NOW
 
     def __post_init__(self) -> None:
         self.simulator = SimulatorThread(SimulatorConfig(now=lambda: NOW)).start()

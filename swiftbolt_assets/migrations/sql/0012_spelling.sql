@@ -7,7 +7,7 @@ language plpgsql immutable strict parallel safe as $$
 declare
   candidate text := translate(btrim(p_symbol, E' \t\r\n'), '-/', '..');
 begin
-  -- The one upper(): what is typed in small letters alone. "C": ASCII only, whatever the locale.
+  -- The one place that changes case: small letters alone mean capitals. "C": ASCII, in any locale.
   if candidate = lower(candidate collate "C") then
     candidate := upper(candidate collate "C");
   end if;
