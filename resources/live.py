@@ -64,6 +64,13 @@ class LiveBook:
             row = connection.execute(_COUNT, {"least": least_priority}).fetchone()
         return int(row[0]) if row else 0
 
+    def unspelled(self, *, least_priority: int = 0, symbol: str | None = None) -> list[str]:
+        """Return the symbols that people want and that Tradier cannot spell, by name."""
+        values = {"least": least_priority, "symbol": symbol}
+        with self._database.transaction() as connection:
+            rows = connection.execute(_UNSPELLED, values).fetchall()
+        return [str(row[0]) for row in rows]
+
     def of_symbols(self, tickers: Collection[str]) -> list[Watched]:
         """Return known symbols that Tradier can spell, wanted or not, by name."""
         return self._read(_WATCHED + _NAMED, {"tickers": list(tickers)})
@@ -132,6 +139,12 @@ _WANTED = """
 where w.priority >= %(least)s and (%(symbol)s::text is null or s.ticker = %(symbol)s)
   and s.ticker = upper(s.ticker)
 order by s.ticker
+"""
+_UNSPELLED = """
+select w.symbol from wanted_symbols w
+where w.symbol <> upper(w.symbol) and w.priority >= %(least)s
+  and (%(symbol)s::text is null or w.symbol = %(symbol)s)
+order by w.symbol
 """
 # As `wanted_symbols` has it, without what that view puts together for planning.
 _COUNT = """

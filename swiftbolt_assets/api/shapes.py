@@ -111,9 +111,10 @@ class Split(BaseModel):
 
 
 class Covered(BaseModel):
-    """What a symbol lacks, and why."""
+    """What a symbol lacks, and why; its name is empty where nobody has told it."""
 
     symbol: str
+    name: str
     data_source: Literal["simulated", "real"]
     today: date
     window: Window
