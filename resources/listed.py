@@ -68,6 +68,26 @@ class Stored:
     named: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class ListState:
+    """How the list stands.
+
+    Attributes:
+        listed_on: New York date of the list in use, None before any.
+        tickers: in it.
+        arrived: tickers of the next one so far.
+        failures: of the page that is due, in a row.
+        error: why the latest failed, None when it did not.
+
+    """
+
+    listed_on: date | None
+    tickers: int
+    arrived: int
+    failures: int
+    error: str | None
+
+
 class TickerList:
     """Reads and writes the list; opens a connection for each call, none is held."""
 
@@ -91,6 +111,12 @@ class TickerList:
         with self._database.transaction() as connection:
             row = connection.execute(_DUE, values).fetchone()
         return None if row is None else PageDue(*row)
+
+    def state(self) -> ListState:
+        """Return how the list stands."""
+        with self._database.transaction() as connection:
+            row = connection.execute(_STATE).fetchone()
+        return ListState(*(row or (None, 0, 0, 0, None)))
 
     @contextmanager
     def turn(self) -> Iterator[bool]:
@@ -147,8 +173,8 @@ class TickerList:
             connection.execute(_FAILED, (" ".join(str(error).split()), anew, anew))
 
 
-# A pull that lasts too long begins anew. A page waits until nothing is at work; when it is due for a
-# day, until nothing that people want is.
+# A pull that lasts too long begins anew. A page waits until nothing is at work; when it is due for
+# a day, until nothing that people want is.
 _DUE = """
 with known as (
   select *, case when began_at > clock_timestamp() - %(longest)s then cursor end as place,
@@ -164,6 +190,11 @@ select k.place, not k.is_overdue
      or k.listed_on + %(good_for)s <= %(today)s or k.listed_on > %(today)s)
    and (k.retry_at is null or k.retry_at <= clock_timestamp())
    and (b.priority is null or (k.is_overdue and b.priority < %(people)s))
+"""
+
+_STATE = """
+select listed_on, (select count(*) from listed_tickers), (select count(*) from arriving_tickers),
+  failures, error from ticker_list
 """
 
 # A list may hold a ticker twice, and pages may overlap where it has changed meanwhile.

@@ -83,7 +83,7 @@ def _escaped(text: str) -> str:
 
 
 def _branches(table: str, name: str) -> str:
-    """Return what finds the best of a table; each part ends after so many rows of an index."""
+    """Return what finds the best of a table; each part gives so many rows at most."""
     ordered = "order by length(ticker), ticker limit %(most)s"
     return f"""
   (select ticker, 2 as rank from {table}
@@ -93,7 +93,7 @@ def _branches(table: str, name: str) -> str:
   union all
   (select ticker, 4 from {table}
     where %(words)s <> '' and to_tsvector('simple'::regconfig, {name})
-      @@ to_tsquery('simple'::regconfig, %(words)s) {ordered})"""
+      @@ to_tsquery('simple'::regconfig, %(words)s) {ordered})"""  # noqa: S608 - names as below
 
 
 # The two upper() are of what is compared only: see above.
@@ -108,8 +108,8 @@ with fitting as (
   select ticker, min(rank) as rank from fitting group by ticker
 ), ranked as (
   select ticker, rank, row_number() over (
-      order by rank = 5, ticker <> coalesce(%(exact)s, ''), upper(ticker) <> upper(%(ticker)s), rank,
-        length(ticker), ticker) as place,
+      order by rank = 5, ticker <> coalesce(%(exact)s, ''), upper(ticker) <> upper(%(ticker)s),
+        rank, length(ticker), ticker) as place,
     count(*) filter (where rank = 5) over () as offers
     from best
 )

@@ -46,7 +46,7 @@ def known_symbol(connection: Connection, ticker: str) -> UUID | None:
 
 
 def symbol_name(connection: Connection, ticker: str) -> str:
-    """Return the name of a canonical ticker, tracked or only listed; empty where nobody tells it."""
+    """Return the name of a canonical ticker, tracked or listed; empty where nobody tells it."""
     row = connection.execute(
         "select coalesce((select nullif(description, '') from symbols where ticker = %(ticker)s),"
         " (select name from listed_tickers where ticker = %(ticker)s), '')",

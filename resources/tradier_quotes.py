@@ -30,7 +30,7 @@ _PRIORITY = 300
 
 
 def quotes_request(tickers: Sequence[str]) -> Request:
-    """Return the request for some canonical tickers; those that Tradier cannot spell are left out."""
+    """Return the request for some canonical tickers, but for those that Tradier cannot spell."""
     symbols = ",".join(spelled for ticker in tickers if (spelled := tradier_symbol(ticker)))
     return Request("/v1/markets/quotes", (("symbols", symbols), ("greeks", "false")))
 

@@ -160,7 +160,7 @@ class Watchlist(BaseModel):
 
 
 class FoundSymbol(BaseModel):
-    """A symbol that fits; an unknown one may be opened, too. Its name is empty if nobody told it."""
+    """A symbol that fits; an unknown one may be opened, too. Its name may be empty."""
 
     id: UUID
     ticker: str

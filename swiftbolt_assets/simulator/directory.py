@@ -20,20 +20,25 @@ if TYPE_CHECKING:
 _COMPANIES = 9_600
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _FIRST = (
-    "Acorn Amber Anchor Apex Aspen Atlas Aurora Beacon Birch Bluestone Boreal Bright Canyon Cedar "
-    "Clear Cobalt Copper Coral Crescent Crown Delta Eagle Ember Evergreen Falcon First Forge Frontier "
-    "Garnet Glacier Golden Granite Harbor Heritage Highland Horizon Iron Ivory Jade Juniper Keystone "
-    "Lakeside Laurel Liberty Lumen Maple Meridian Mesa Nimbus North Oak Ocean Onyx Orchard Pacific "
-    "Pine Pioneer Prairie Quartz Radiant Ridge River Rockport Sable Sapphire Sequoia Sierra Silver "
-    "Solstice Spruce Sterling Stone Summit Sunrise Tidewater Timber Titan Topaz Union Valley Vector "
-    "Verdant Vista Westfield Willow Zephyr"
-).split()
+    "Acorn", "Amber", "Anchor", "Apex", "Aspen", "Atlas", "Aurora", "Beacon", "Birch",
+    "Bluestone", "Boreal", "Bright", "Canyon", "Cedar", "Clear", "Cobalt", "Copper", "Coral",
+    "Crescent", "Crown", "Delta", "Eagle", "Ember", "Evergreen", "Falcon", "First", "Forge",
+    "Frontier", "Garnet", "Glacier", "Golden", "Granite", "Harbor", "Heritage", "Highland",
+    "Horizon", "Iron", "Ivory", "Jade", "Juniper", "Keystone", "Lakeside", "Laurel", "Liberty",
+    "Lumen", "Maple", "Meridian", "Mesa", "Nimbus", "North", "Oak", "Ocean", "Onyx", "Orchard",
+    "Pacific", "Pine", "Pioneer", "Prairie", "Quartz", "Radiant", "Ridge", "River", "Rockport",
+    "Sable", "Sapphire", "Sequoia", "Sierra", "Silver", "Solstice", "Spruce", "Sterling", "Stone",
+    "Summit", "Sunrise", "Tidewater", "Timber", "Titan", "Topaz", "Union", "Valley", "Vector",
+    "Verdant", "Vista", "Westfield", "Willow", "Zephyr",
+)  # fmt: skip
 _SECOND = (
-    "Analytics Bancorp Biologics Brands Capital Chemical Data Dynamics Education Energy Foods Freight "
-    "Gaming Genetics Health Homes Hospitality Insurance Labs Logistics Materials Media Mining Mobility "
-    "Networks Oil Optics Paper Pharma Photonics Power Properties Rail Robotics Semiconductor Shipping "
-    "Software Solar Steel Systems Telecom Textiles Therapeutics Tools Travel Utilities Water Wireless"
-).split()
+    "Analytics", "Bancorp", "Biologics", "Brands", "Capital", "Chemical", "Data", "Dynamics",
+    "Education", "Energy", "Foods", "Freight", "Gaming", "Genetics", "Health", "Homes",
+    "Hospitality", "Insurance", "Labs", "Logistics", "Materials", "Media", "Mining", "Mobility",
+    "Networks", "Oil", "Optics", "Paper", "Pharma", "Photonics", "Power", "Properties", "Rail",
+    "Robotics", "Semiconductor", "Shipping", "Software", "Solar", "Steel", "Systems", "Telecom",
+    "Textiles", "Therapeutics", "Tools", "Travel", "Utilities", "Water", "Wireless",
+)  # fmt: skip
 _LAST = ("Inc.", "Corp.", "Holdings Inc.", "Group Ltd.", "Co.", "Trust", "ETF", "plc ADR")
 #: Suffix of the ticker -> what the name says of it; one company in eight has one of them.
 _KINDS = {

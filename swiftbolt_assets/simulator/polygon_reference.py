@@ -3,8 +3,8 @@
 What belongs here: /v3/reference/tickers and one ticker, /v3/reference/splits and
 /stocks/v1/splits, /v1/marketstatus. What does not: bars (`polygon.py`). The list of tickers names
 some 12,000 (`directory.py`), one of them twice, as Massive's has been seen to; one ticker, and a
-list asked for exactly that ticker, answer for every symbol that exists. A split is announced ten days before it is executed (chosen here),
-and may be listed wrongly (`listing_errors.py`).
+list asked for exactly that ticker, answer for every symbol that exists. A split is announced ten
+days before it is executed (chosen here), and may be listed wrongly (`listing_errors.py`).
 """
 
 from __future__ import annotations

@@ -100,7 +100,9 @@ def test_a_typed_ticker_is_the_one_of_that_spelling(api: Any) -> None:
     assert "ABC.WS.A" in tickers(api, "abc-ws-a")
 
 
-@pytest.mark.parametrize("text", ["%", "_", "\\", "'", "a'b", ":*", "& |", "!", "(", "\u0131bm", "\U0001f680", "' or '"])
+@pytest.mark.parametrize(
+    "text", ["%", "_", "\\", "'", "a'b", ":*", "& |", "!", "(", "\u0131bm", "\U0001f680", "' or '"]
+)
 def test_no_text_is_more_than_a_text(api: Any, text: str) -> None:
     assert len(search(api, text)) <= 20
 

@@ -98,7 +98,9 @@ def test_two_symbols_that_differ_in_case_live_side_by_side(registry: Any) -> Non
     ids = ensure_symbols(registry.database, PAIR)
     assert len(set(ids.values())) == 2
     store, ledger = BarStore(registry.database), Ledger(registry.database)
-    sessions = xnys().between(registry.today - timedelta(days=10), registry.today - timedelta(days=1))
+    sessions = xnys().between(
+        registry.today - timedelta(days=10), registry.today - timedelta(days=1)
+    )
     now = registry.now
     for symbol, symbol_id in ids.items():
         target = Target(symbol, symbol_id, 200, (Timeframe.H1, Timeframe.H4))

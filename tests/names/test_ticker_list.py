@@ -48,7 +48,7 @@ def test_twelve_thousand_names_are_no_partition_no_definition_and_no_line(regist
     assert registry.one("select plan_job_runs()") == 0
     assert [one.symbol for one in SplitBook(registry.database).due(TODAY)] == [None]
     # Tracked before there was a list, they are named by it.
-    assert registry.sql("select ticker, description from symbols order by ticker collate \"C\"") == [
+    assert registry.sql('select ticker, description from symbols order by ticker collate "C"') == [
         ("AAPL", "Apple Inc."),
         ("BCpC", "Brunswick Corp 6.375% Notes"),
         ("MSFT", "Microsoft Corp"),
@@ -100,6 +100,8 @@ def test_a_list_that_breaks_off_half_way_empties_nothing(registry: Any) -> None:
     assert registry.one(LISTED) == listed
     assert registry.one("select error from ticker_list").startswith("polygon: HTTP 502")
     assert registry.page() is None
+    state = registry.book.state()
+    assert (state.tickers, state.arrived, state.failures) == (listed, 1000, 1)
     registry.spoil()
     registry.sql("update ticker_list set retry_at = null")
     assert registry.whole() == 12
@@ -124,7 +126,9 @@ def test_pages_that_do_not_end_are_no_list(registry: Any) -> None:
     assert registry.book.store(None, page, TODAY).tickers == 1
     for cursor in ("one", "two"):
         with pytest.raises(MalformedReplyError, match="do not end"):
-            registry.book.store("one", parse_tickers(reply(results=rows, next_url=link(cursor)), BASE), TODAY)
+            registry.book.store(
+                "one", parse_tickers(reply(results=rows, next_url=link(cursor)), BASE), TODAY
+            )
     # What is at fault is not gone on with.
     registry.book.failed(MalformedReplyError("the pages do not end"))
     assert registry.one("select cursor from ticker_list") is None
@@ -189,7 +193,12 @@ def test_both_names_of_the_provider_are_one_host() -> None:
 
 def test_what_is_no_share_that_trades_is_left_out() -> None:
     rows: list[object] = [
-        {"ticker": "BACpL", "name": "Bank of\nAmerica\u0000  Corp", "market": "stocks", "active": True},
+        {
+            "ticker": "BACpL",
+            "name": "Bank of\nAmerica\u0000  Corp",
+            "market": "stocks",
+            "active": True,
+        },
         {"ticker": "ABC.WS.A"},
         {"ticker": "OLD", "name": "Gone", "active": False},
         {"ticker": "OTCX", "name": "Over the Counter", "market": "otc"},
@@ -202,10 +211,21 @@ def test_what_is_no_share_that_trades_is_left_out() -> None:
     assert page.refused == len(rows) - 2
 
 
-@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda inner:
-    st.lists(inner, max_size=4) | st.dictionaries(
-        st.sampled_from(["results", "ticker", "name", "status", "next_url", "active", "market"]),
-        inner, max_size=5)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(),
+        lambda inner: (
+            st.lists(inner, max_size=4)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["results", "ticker", "name", "status", "next_url", "active", "market"]
+                ),
+                inner,
+                max_size=5,
+            )
+        ),
+    )
+)
 def test_whatever_comes_is_a_page_or_one_error(content: object) -> None:
     fuzzed = Reply(200, {}, json.dumps(content).encode(), datetime.now(UTC))
     try:
