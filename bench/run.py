@@ -36,6 +36,7 @@ import refetch
 import refreshing
 import resampling
 import rivals
+import searching
 import sensor
 import shards
 import tracking
@@ -67,6 +68,7 @@ NAMES = (
     "rivals",
     "coverage",
     "polling",
+    "search",
     "universe",
     "shards",
     "opening",
@@ -122,6 +124,9 @@ def main(arguments: Sequence[str]) -> int:
                 )
             ],
             "polling": _polling,
+            "search": lambda: [
+                searching.measure(server, searching.QUICK if quick else searching.FULL)
+            ],
             "workers": lambda: [workers.measure(10 if quick else 40, 15 if quick else 30)],
             "month": lambda: month.measure(server),
             "shards": lambda: [shards.measure(shards.QUICK if quick else shards.FULL)],

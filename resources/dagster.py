@@ -21,6 +21,7 @@ from resources.http import Transport
 from resources.ledger import Ledger
 from resources.polygon import PolygonClient
 from resources.polygon_splits import PolygonSplits
+from resources.polygon_tickers import PolygonTickers
 from resources.postgres import Database
 from resources.provider_health import GuardedProvider, ProviderHealth
 from resources.rate_limit import limiter
@@ -160,6 +161,27 @@ class PolygonResource(dg.ConfigurableResource[None]):
 
         """
         return PolygonSplits(self._transport(storage))
+
+    def open_tickers(self, storage: Storage) -> PolygonTickers:
+        """Return the client of the list of tickers; what it meets is not held against bars.
+
+        Raises:
+            ConfigurationError: only the other provider has a key.
+
+        """
+        return PolygonTickers(self._transport(storage))
+
+    def is_idle(self, storage: Storage) -> bool:
+        """Return whether nobody has sent a request in this minute, nor waits to send one.
+
+        Raises:
+            StorageError: the database does not answer.
+
+        """
+        state = _budget(storage, "polygon", self.requests_per_minute)
+        return not self.requests_per_minute or (
+            not state.waiting and state.free == state.per_window
+        )
 
     def free_slots(self, storage: Storage) -> int | None:
         """Return how many requests could be sent at once, None without a limit."""

@@ -49,7 +49,7 @@ class LiveBook:
         self._database = database
 
     def watched(self, *, least_priority: int = 0, symbol: str | None = None) -> list[Watched]:
-        """Return the symbols that people want, by name.
+        """Return the symbols that people want and that Tradier can spell, by name.
 
         Args:
             least_priority: symbols that are wanted less are left out.
@@ -59,13 +59,20 @@ class LiveBook:
         return self._read(_WATCHED + _WANTED, {"least": least_priority, "symbol": symbol})
 
     def watched_count(self, *, least_priority: int = 0) -> int:
-        """Return how many symbols people want."""
+        """Return how many symbols people want and Tradier can spell."""
         with self._database.transaction() as connection:
             row = connection.execute(_COUNT, {"least": least_priority}).fetchone()
         return int(row[0]) if row else 0
 
+    def unspelled(self, *, least_priority: int = 0, symbol: str | None = None) -> list[str]:
+        """Return the symbols that people want and that Tradier cannot spell, by name."""
+        values = {"least": least_priority, "symbol": symbol}
+        with self._database.transaction() as connection:
+            rows = connection.execute(_UNSPELLED, values).fetchall()
+        return [str(row[0]) for row in rows]
+
     def of_symbols(self, tickers: Collection[str]) -> list[Watched]:
-        """Return known symbols, wanted or not, by name."""
+        """Return known symbols that Tradier can spell, wanted or not, by name."""
         return self._read(_WATCHED + _NAMED, {"tickers": list(tickers)})
 
     def refreshed(self, symbol_id: UUID, at: datetime, closed_through: datetime) -> None:
@@ -115,7 +122,8 @@ class LiveBook:
         return [Watched(str(row[0]), UUID(str(row[1])), *row[2:]) for row in rows]
 
 
-# A chart's interest is touched whenever it is tracked again.
+# A chart's interest is touched whenever it is tracked again. The upper() of this file fold nothing:
+# they leave out what Tradier cannot spell (market/symbols.py).
 _WATCHED = """
 select s.ticker, s.id, coalesce(w.priority, 0),
   s.id in (
@@ -129,17 +137,24 @@ left join live_refreshes l on l.symbol_id = s.id
 """
 _WANTED = """
 where w.priority >= %(least)s and (%(symbol)s::text is null or s.ticker = %(symbol)s)
+  and s.ticker = upper(s.ticker)
 order by s.ticker
+"""
+_UNSPELLED = """
+select w.symbol from wanted_symbols w
+where w.symbol <> upper(w.symbol) and w.priority >= %(least)s
+  and (%(symbol)s::text is null or w.symbol = %(symbol)s)
+order by w.symbol
 """
 # As `wanted_symbols` has it, without what that view puts together for planning.
 _COUNT = """
 select count(*) from symbols s
-where exists (
+where s.ticker = upper(s.ticker) and exists (
   select from job_definitions d
    where d.symbol = s.ticker and d.enabled and d.job_type <> 'run_forecast'
      and d.timeframe in ('m15', 'h1', 'h4') and d.priority >= %(least)s)
 """
-_NAMED = "where s.ticker = any(%(tickers)s) order by s.ticker"
+_NAMED = "where s.ticker = any(%(tickers)s) and s.ticker = upper(s.ticker) order by s.ticker"
 
 _REFRESHED = """
 insert into live_refreshes (symbol_id, refreshed_at, closed_through) values (%s, %s, %s)

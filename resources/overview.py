@@ -24,6 +24,7 @@ class SymbolOverview:
 
     Attributes:
         symbol: canonical ticker.
+        name: as the list of tickers has it, empty where nobody has told it.
         first: oldest session in the ledger, None when there is none.
         last: newest session in the ledger.
         final: settled sessions.
@@ -35,6 +36,7 @@ class SymbolOverview:
     """
 
     symbol: str
+    name: str
     first: date | None
     last: date | None
     final: int
@@ -100,7 +102,8 @@ def symbol_overviews(database: Database, symbol: str | None) -> list[SymbolOverv
     """Return all symbols, or one, by ticker."""
     with database.transaction() as connection:
         rows = connection.execute(
-            "select s.ticker, c.first, c.last, coalesce(t.final, 0), coalesce(t.unsettled, 0),"
+            "select s.ticker, coalesce(s.description, ''),"
+            " c.first, c.last, coalesce(t.final, 0), coalesce(t.unsettled, 0),"
             " coalesce(t.provisional, 0), coalesce(t.bars, 0), coalesce(u.unconfirmed, 0)"
             " from symbols s left join session_totals t on t.symbol_id = s.id"
             " cross join lateral (select min(c.day) as first, max(c.day) as last"

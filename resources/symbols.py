@@ -45,6 +45,16 @@ def known_symbol(connection: Connection, ticker: str) -> UUID | None:
     return UUID(str(row[0])) if row else None
 
 
+def symbol_name(connection: Connection, ticker: str) -> str:
+    """Return the name of a canonical ticker, tracked or listed; empty where nobody tells it."""
+    row = connection.execute(
+        "select coalesce((select nullif(description, '') from symbols where ticker = %(ticker)s),"
+        " (select name from listed_tickers where ticker = %(ticker)s), '')",
+        {"ticker": ticker},
+    ).fetchone()
+    return str(row[0]) if row else ""
+
+
 def partition_tickers(database: Database) -> list[str]:
     """Return the tickers that are partitions, ascending.
 

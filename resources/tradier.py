@@ -23,7 +23,7 @@ from resources.tradier_reply import (
     parse_series,
     until_expiry,
 )
-from swiftbolt_assets.errors import BeyondPlanError, StorageError
+from swiftbolt_assets.errors import BeyondPlanError, LeftAloneError, StorageError
 from swiftbolt_assets.market.symbols import parse_symbol, tradier_symbol
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ NAME = "tradier"
 DAYS_KEPT = 40
 #: A limit that a header names is believed within these bounds (60, 120 and 200 have been seen).
 _MOST_PER_MINUTE = 1000
+#: A ticker that it cannot spell today it cannot spell tomorrow.
+_NEVER_S = 86_400.0
 
 _LOG = logging.getLogger(__name__)
 
@@ -57,13 +59,28 @@ def bars_request(symbol: str, first: date, last: date) -> Request:
     return Request(
         "/v1/markets/timesales",
         (
-            ("symbol", tradier_symbol(symbol)),
+            ("symbol", _spelled(symbol)),
             ("interval", "15min"),
             ("start", f"{first.isoformat()} 00:00"),
             ("end", f"{last.isoformat()} 23:59"),
             ("session_filter", "open"),
         ),
     )
+
+
+def _spelled(symbol: str) -> str:
+    """Return Tradier's spelling.
+
+    Raises:
+        LeftAloneError: it has none, and what it would answer is another company's.
+
+    """
+    spelled = tradier_symbol(symbol)
+    if spelled is None:
+        raise LeftAloneError(
+            f"{NAME}: not asked for {symbol}: it knows no small letters in a ticker", _NEVER_S
+        )
+    return spelled
 
 
 CLOCK_REQUEST = Request("/v1/markets/clock", ())
@@ -93,6 +110,7 @@ class TradierClient:
 
         Raises:
             UsageError: the symbol is none.
+            LeftAloneError: Tradier has no spelling for it; nothing was sent.
             BeyondPlanError: the whole window is older than what Tradier keeps.
             ProviderError: no usable reply came.
             StorageError: the request budget cannot be reached.

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from resources.contract import Quote
 from resources.replies import Parsed, Reply, Request, decoded, number, whole
 from resources.tradier_reply import judge
-from swiftbolt_assets.errors import MalformedReplyError, UsageError
-from swiftbolt_assets.market.symbols import parse_symbol, tradier_symbol
+from swiftbolt_assets.errors import MalformedReplyError
+from swiftbolt_assets.market.symbols import from_tradier, tradier_symbol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +30,8 @@ _PRIORITY = 300
 
 
 def quotes_request(tickers: Sequence[str]) -> Request:
-    """Return the request for some canonical tickers."""
-    symbols = ",".join(tradier_symbol(ticker) for ticker in tickers)
+    """Return the request for some canonical tickers, but for those that Tradier cannot spell."""
+    symbols = ",".join(spelled for ticker in tickers if (spelled := tradier_symbol(ticker)))
     return Request("/v1/markets/quotes", (("symbols", symbols), ("greeks", "false")))
 
 
@@ -54,6 +54,8 @@ class TradierQuotes:
             StorageError: the request budget cannot be reached.
 
         """
+        if not any(tradier_symbol(ticker) for ticker in tickers):
+            return []
         conversation = self._transport.conversation(None, priority=_PRIORITY)
         return conversation.get(quotes_request(tickers), _check).value
 
@@ -83,12 +85,9 @@ def _check(reply: Reply) -> Parsed[list[Quote]]:
 def _quote(given: object) -> Quote | None:
     if not isinstance(given, dict):
         raise MalformedReplyError("a quote is no object")
-    try:
-        symbol = parse_symbol(str(given.get("symbol", "")).replace("/", "."))
-    except UsageError:
-        return None
+    symbol = from_tradier(str(given.get("symbol", "")))
     last = number(given.get("last"))
-    if last is None or last <= 0:
+    if symbol is None or last is None or last <= 0:
         return None
     return Quote(
         symbol=symbol,

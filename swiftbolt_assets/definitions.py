@@ -15,9 +15,11 @@ from sensors.retention import build_retention_schedule
 from sensors.schedules import build_live_schedule
 from sensors.splits import build_splits_sensor
 from sensors.symbols import build_symbols_sensor
+from sensors.tickers import build_tickers_sensor
 from swiftbolt_assets.assets.bars import build_bar_assets
 from swiftbolt_assets.assets.live import build_live_job
 from swiftbolt_assets.assets.splits import build_splits_job
+from swiftbolt_assets.assets.tickers import build_tickers_job
 from swiftbolt_assets.market.lanes import lowest
 from swiftbolt_assets.market.shards import Shards
 from swiftbolt_assets.market.timeframes import Timeframe
@@ -53,6 +55,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             build_failure_sensor(postgres),
             build_symbols_sensor(postgres, shards),
             build_splits_sensor(postgres, history),
+            build_tickers_sensor(postgres, history),
         ],
         jobs=[
             *(
@@ -63,6 +66,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             ),
             live,
             build_splits_job(shards),
+            build_tickers_job(),
             retention,
         ],
         resources={

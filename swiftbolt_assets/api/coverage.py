@@ -17,6 +17,7 @@ from resources import jobs
 from resources.chart import AGGREGATED
 from resources.queue_depth import QueueDepth
 from resources.sessions_missing import chart_splits, session_gaps
+from resources.symbols import symbol_name
 from resources.trouble import present_troubles
 from resources.wanted import in_turn
 from swiftbolt_assets.api.auth import AnyCaller
@@ -91,9 +92,11 @@ def coverage(
         gaps = session_gaps(connection, ticker, first, today)
         work = jobs.open_slices(connection, ticker)
         splits = chart_splits(connection, ticker)
+        name = symbol_name(connection, ticker)
     return Json(
         {
             "symbol": ticker,
+            "name": name,
             "data_source": "simulated" if state.settings.simulated else "real",
             "today": today,
             "window": {"first_day": first, "last_day": today},

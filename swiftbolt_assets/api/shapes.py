@@ -111,9 +111,10 @@ class Split(BaseModel):
 
 
 class Covered(BaseModel):
-    """What a symbol lacks, and why."""
+    """What a symbol lacks, and why; its name is empty where nobody has told it."""
 
     symbol: str
+    name: str
     data_source: Literal["simulated", "real"]
     today: date
     window: Window
@@ -159,12 +160,12 @@ class Watchlist(BaseModel):
 
 
 class FoundSymbol(BaseModel):
-    """A symbol that fits; an unknown one may be opened, too."""
+    """A symbol that fits; an unknown one may be opened, too. Its name may be empty."""
 
     id: UUID
     ticker: str
     asset_type: str
-    description: str | None
+    description: str
     known: bool
 
 

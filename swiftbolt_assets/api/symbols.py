@@ -1,24 +1,22 @@
-"""Finding symbols: `symbols-search`, which also offers a ticker that nobody has asked for yet."""
+"""Finding symbols: `symbols-search`, which also offers what nobody has asked for yet."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
-from uuid import NAMESPACE_URL, uuid5
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
 from resources.search import search_symbols
 from swiftbolt_assets.api.auth import AnyCaller
 from swiftbolt_assets.api.description import answers
-from swiftbolt_assets.api.fields import printable, required_symbol
+from swiftbolt_assets.api.fields import printable
 from swiftbolt_assets.api.replies import HttpError, Json
 from swiftbolt_assets.api.shapes import FoundSymbol
 from swiftbolt_assets.api.state import state_of
-from swiftbolt_assets.errors import UsageError
 
 router = APIRouter()
-_LONGEST, _MOST = 50, 20
+_LONGEST = 50
 
 
 @router.get(
@@ -29,32 +27,10 @@ _LONGEST, _MOST = 50, 20
 def symbols_search(
     request: Request, caller: AnyCaller, q: Annotated[str, Query()] = ""
 ) -> Response:
-    """Return an array, the ticker itself first."""
+    """Return an array, the ticker itself first; `known` tells whether somebody has asked for it."""
     text = printable("q", q.strip(), _LONGEST)
     if not text:
         raise HttpError(400, "q: it is empty; give a ticker or a part of a name")
     with state_of(request).pool.transaction(caller) as connection:
         found = search_symbols(connection, text)
-    rows: list[dict[str, Any]] = [asdict(symbol) | {"known": True} for symbol in found]
-    offered = _offer(text)
-    if offered and all(row["ticker"] != offered["ticker"] for row in rows):
-        rows = [*rows[: _MOST - 1], offered]
-    return Json(rows)
-
-
-def _offer(text: str) -> dict[str, Any] | None:
-    """Return a well-formed ticker as one that may be added, None for other texts.
-
-    Its id serves lists only: the symbol gets its own when somebody opens it.
-    """
-    try:
-        ticker = required_symbol(text)
-    except UsageError:
-        return None
-    return {
-        "id": uuid5(NAMESPACE_URL, f"swiftbolt:symbol:{ticker}"),
-        "ticker": ticker,
-        "asset_type": "stock",
-        "description": "not known here yet; open it to fetch its bars",
-        "known": False,
-    }
+    return Json([asdict(symbol) for symbol in found])

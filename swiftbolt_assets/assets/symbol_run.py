@@ -20,6 +20,7 @@ from swiftbolt_assets.assets.today import refresh_today
 from swiftbolt_assets.market.coverage import State
 from swiftbolt_assets.market.live import closed_through
 from swiftbolt_assets.market.sessions import xnys
+from swiftbolt_assets.market.symbols import tradier_symbol
 from swiftbolt_assets.market.timeframes import Timeframe
 
 if TYPE_CHECKING:
@@ -125,14 +126,25 @@ class SymbolRun:
                 cost = Cost()
         doubts = Doubts(
             Witnesses(self.storage.database),
-            self.tradier.open_spare(self.storage),
+            self.tradier.open_spare(self.storage) if self._is_spelled else None,
             now,
             self.context.log.info,
         )
         if confirmed := doubts.settle(self.target):
             self.context.log.info(f"{self.target.symbol}: others confirm {confirmed} quarter hours")
 
+    @property
+    def _is_spelled(self) -> bool:
+        """Return whether Tradier can be asked about the symbol."""
+        return tradier_symbol(self.target.symbol) is not None
+
     def _refresh(self, session: Session) -> None:
+        if not self._is_spelled:
+            self.context.log.info(
+                f"{self.target.symbol}: Tradier knows no small letters: no bars before tomorrow"
+            )
+            self._report_idle([session.day])
+            return
         provider = self.tradier.open(self.storage, probe=self.probe)
         if provider is None:
             self.context.log.warning("TRADIER_TOKEN is unset: today's bars are off")

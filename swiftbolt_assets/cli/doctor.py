@@ -34,6 +34,8 @@ _FREE_BYTES = 1_000_000_000
 _CALENDAR_DAYS = 90
 _MB = 1_000_000
 _PRUNING_IS_LATE = timedelta(days=7)
+#: A page of the list of tickers that failed so often in a row, an hour, is told.
+_FAILING = 3
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,17 @@ def _database(settings: Settings, database: Database) -> Iterator[Finding]:
     kind = without_password(settings.database_url) if settings.database_url else "embedded"
     yield Finding("database", good=True, text=f"{kind}, Postgres {version // 10000}")
     workers = (_workers,) if settings.profile == "celery" else ()
-    checks = (_schema, _source, _growth, _partitions, _cool_downs, _answers, _platform, *workers)
+    checks = (
+        _schema,
+        _source,
+        _growth,
+        _partitions,
+        _cool_downs,
+        _answers,
+        _names,
+        _platform,
+        *workers,
+    )
     for check in checks:
         yield _guarded(check, settings, database)
 
@@ -244,6 +256,24 @@ def _answers(_settings: Settings, database: Database) -> Finding:
         good=False,
         text=f"{'; '.join(found)}; it is asked again by itself, swiftbolt status tells when: check "
         "the symbol, or swiftbolt jobs set SYMBOL --disabled",
+    )
+
+
+def _names(_settings: Settings, database: Database) -> Finding:
+    from resources.listed import TickerList
+
+    if not _is_newest(database):
+        return Finding("names", good=True, text="not looked at before the schema is the newest")
+    state = TickerList(database).state()
+    text = f"{state.tickers:,} tickers listed on {state.listed_on}"
+    if state.listed_on is None:
+        text = f"no list yet, {state.arrived:,} so far: search works by ticker"
+    if state.failures < _FAILING:
+        return Finding("names", good=True, text=text)
+    return Finding(
+        "names",
+        good=False,
+        text=f"{text}; the next page fails, asked again by itself: {state.error}",
     )
 
 

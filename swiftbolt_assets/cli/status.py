@@ -278,6 +278,7 @@ def _symbol_line(row: dict[str, Any]) -> str:
     line = (
         f"{row['final']:,} sessions final, {row['bars']:,} m15 bars, {row['first']}..{row['last']}"
     )
+    line += f" ({row['name']})" if row["name"] else ""
     line += f", {row['unsettled']} to ask again" if row["unsettled"] else ""
     line += f", {row['unconfirmed']:,} quarter hours unconfirmed" if row["unconfirmed"] else ""
     return line + (f", {row['provisional']} provisional" if row["provisional"] else "")

@@ -65,6 +65,7 @@ def todays_prices(
         "began": session is not None and now >= session.opens,
         "per_minute": per_minute,
         "beyond_budget": is_beyond_budget(count, per_minute),
+        "unspelled": book.unspelled(least_priority=least_priority, symbol=ticker),
         "symbols": sorted(rows, key=lambda one: (-one["age_s"], one["symbol"])),
     }
 
@@ -77,6 +78,9 @@ def todays_lines(live: Mapping[str, Any], *, is_running: bool) -> Iterator[str]:
         is_running: whether a platform runs, which refreshes.
 
     """
+    if live["unspelled"]:
+        names = some_of(live["unspelled"], _NAMED)
+        yield f"today     not asked for {names}: Tradier knows no small letters in a ticker"
     rows = live["symbols"]
     if not rows:
         return

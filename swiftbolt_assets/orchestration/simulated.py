@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from resources.contract import BarProvider
     from resources.dagster import Storage
     from resources.polygon_splits import PolygonSplits
+    from resources.polygon_tickers import PolygonTickers
     from swiftbolt_assets.simulator.server import SimulatorThread
 
 #: This process's simulator, by process id: a forked child starts its own.
@@ -47,6 +48,10 @@ class SimulatedPolygon(PolygonResource):
     def open_splits(self, storage: Storage) -> PolygonSplits:
         """Return the client of the simulator."""
         return self._reached().open_splits(storage)
+
+    def open_tickers(self, storage: Storage) -> PolygonTickers:
+        """Return the client of the simulator."""
+        return self._reached().open_tickers(storage)
 
     def _reached(self) -> PolygonResource:
         return PolygonResource(

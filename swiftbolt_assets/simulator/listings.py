@@ -15,8 +15,8 @@ MIDL, BRK.B, JPM          liquid: every regular minute, about 700 base minutes a
 THIN                      sparse: about 40 base minutes a session, whole quarter hours without a
                           trade, one session in about twenty without any
 ZZ...                     does not exist
-any other ticker          dense or liquid, by a hash of its name (one to ten letters and
-                          digits, with a class such as ``.B`` if need be)
+any other ticker          dense or liquid, by a hash of its spelling (a capital, up to nine more
+                          letters and digits, up to two parts such as ``.WS.A``)
 ========================  =======================================================================
 """
 
@@ -30,11 +30,12 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
 from swiftbolt_assets.simulator.calendar import nth_weekday
+from swiftbolt_assets.simulator.directory import directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_TICKER = re.compile(r"[A-Z][A-Z0-9]{0,9}(\.[A-Z][A-Z0-9]{0,3})?")
+_TICKER = re.compile(r"[A-Z][A-Za-z0-9]{0,9}(\.[A-Z][A-Za-z0-9]{0,3}){0,2}")
 _MISSING_PREFIX = "ZZ"
 _WEDNESDAY = 2
 _HALT_HOURS = (10 * 60 + 30, 12 * 60 + 15)
@@ -167,15 +168,21 @@ class Listings:
         splits = sorted((*listing.splits, *extra), key=lambda split: split.day)
         return replace(listing, splits=tuple(splits))
 
+    def listed(self) -> list[Listing]:
+        """Return what the list of tickers holds: the table and the directory, by ticker."""
+        symbols = sorted({*NAMED, *directory()})
+        return [found for symbol in symbols if (found := self.find(symbol)) is not None]
+
     def named(self) -> list[Listing]:
         """Return the listings of the table, in the order of their symbols."""
         return [found for symbol in sorted(NAMED) if (found := self.find(symbol)) is not None]
 
 
 def _ordinary(symbol: str) -> Listing:
-    """Return a listing that only the name decides."""
+    """Return a listing that only the spelling decides."""
     number = number_of(f"listing:{symbol}")
     price = 8.0 + number % 40_000 / 100
     shares = 4e5 * (1 + number // 40_000 % 100)
     dense = number >> 60 & 1
-    return Listing(symbol, f"{symbol} Corp", price, shares, DENSE if dense else LIQUID)
+    name = directory().get(symbol, f"{symbol} Corp")
+    return Listing(symbol, name, price, shares, DENSE if dense else LIQUID)

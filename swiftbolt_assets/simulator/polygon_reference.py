@@ -1,10 +1,10 @@
 """Polygon's reference data: tickers, splits, market status.
 
 What belongs here: /v3/reference/tickers and one ticker, /v3/reference/splits and
-/stocks/v1/splits, /v1/marketstatus. What does not: bars (`polygon.py`). A list names the symbols
-of the table in `listings.py` only; one ticker, and a list asked for exactly that ticker, answer
-for every symbol that exists. A split is announced ten days before it is executed (chosen here),
-and may be listed wrongly (`listing_errors.py`).
+/stocks/v1/splits, /v1/marketstatus. What does not: bars (`polygon.py`). The list of tickers names
+some 12,000 (`directory.py`), one of them twice, as Massive's has been seen to; one ticker, and a
+list asked for exactly that ticker, answer for every symbol that exists. A split is announced ten
+days before it is executed (chosen here), and may be listed wrongly (`listing_errors.py`).
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _ANNOUNCED = timedelta(days=10)
 _EXCHANGES = ("NYSE", "NASDAQ", "OTC")
 _LISTED_BEFORE = "2010-01-04"
+_TWICE = "SPY"
 _UPCOMING = timedelta(days=400)
 
 
@@ -51,6 +52,7 @@ class Reference:
         self._config = config
         self._listings = listings
         self._told = mistakes
+        self._whole: list[Listing] = []
 
     def ticker(self, _ask: Ask, values: Mapping[str, str]) -> Reply:
         """Answer with one symbol's details, or 404."""
@@ -67,8 +69,10 @@ class Reference:
     def tickers(self, ask: Ask, _values: Mapping[str, str]) -> Reply:
         """Answer with the symbols that match `ticker` or, in part, `search`."""
         params = _with_cursor(ask.params)
-        exact, search = params.get("ticker", ""), params.get("search", "").upper()
-        listed = [one for one in self._listings.named() if self._is_listed(one)]
+        exact = params.get("ticker", "")
+        # A search is blind to case; a ticker is not.
+        search = params.get("search", "").upper()
+        listed = [one for one in self._listed() if self._is_listed(one)]
         if exact:
             found = self._listings.find(exact)
             listed = [found] if found is not None and self._is_listed(found) else []
@@ -152,6 +156,13 @@ class Reference:
                 for exchange in _EXCHANGES
             ]
         )
+
+    def _listed(self) -> list[Listing]:
+        """Return the list of tickers, made once."""
+        if not self._whole:
+            for one in self._listings.listed():
+                self._whole += [one] * (2 if one.symbol == _TWICE else 1)
+        return self._whole
 
     def _today(self) -> date:
         return self._config.now().astimezone(NEW_YORK).date()

@@ -129,7 +129,10 @@ def _parse(params: Mapping[str, str], today: date) -> _Query | str:
 
 
 def spelled(symbol: str) -> str:
-    """Return the table's spelling of a Tradier symbol: `BRK/B` is `BRK.B`, a dot is unknown."""
+    """Return the table's spelling of a Tradier symbol: `BRK/B` is `BRK.B`, a dot is unknown.
+
+    Case is folded because Tradier knows none: who asks for `BCpC` is told of `BCPC`.
+    """
     return "" if "." in symbol else symbol.upper().replace("/", ".")
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swiftbolt_assets.errors import UsageError
-from swiftbolt_assets.market.symbols import parse_symbol, tradier_symbol
+from swiftbolt_assets.market.symbols import from_tradier, parse_symbol, tradier_symbol
 from swiftbolt_assets.market.timeframes import Timeframe, parse_timeframe
 
 HOSTILE = {
@@ -16,7 +16,6 @@ HOSTILE = {
     "300 letters": "A" * 300,
     "eleven letters": "ABCDEFGHIJK",
     "path": "../../etc/passwd",
-    "slash": "BRK/B",
     "SQL": "AAPL'; drop table symbols; --",
     "query": "AAPL?limit=1",
     "percent": "%41APL",
@@ -35,27 +34,47 @@ HOSTILE = {
     "no-break space": "\u00a0AAPL",
     "blank inside": "AA PL",
     "line break inside": "AAPL\nMSFT",
-    "two dots": "BRK.B.C",
+    "two dots in a row": "BRK..B",
+    "three dots": "ABC.WS.A.B",
+    "capital later": "aAPL",
     "dot first": ".B",
     "dot last": "BRK.",
     "digit first": "1AAPL",
     "digit class": "BRK.1",
-    "dash": "BRK-B",
+    "dash last": "BRK-",
+    "two dashes": "BRK--B",
     "lone surrogate": "AAPL\ud800",
 }
 
 
-@pytest.mark.parametrize("text", ["AAPL", "aapl", "AaPl", "  aapl ", "aapl\n", "\tAAPL"])
-def test_case_and_outer_blanks_never_make_a_second_symbol(text: str) -> None:
+@pytest.mark.parametrize("text", ["AAPL", "aapl", "  aapl ", "aapl\n", "\tAAPL"])
+def test_small_letters_alone_and_outer_blanks_never_make_a_second_symbol(text: str) -> None:
     assert parse_symbol(text) == "AAPL"
 
 
 @pytest.mark.parametrize(
     ("text", "symbol"),
-    [("BRK.B", "BRK.B"), ("brk.b", "BRK.B"), ("a", "A"), ("c3", "C3"), ("BF.A", "BF.A")],
+    [
+        ("BRK.B", "BRK.B"),
+        ("brk.b", "BRK.B"),
+        ("BRK-B", "BRK.B"),
+        ("brk/b", "BRK.B"),
+        ("a", "A"),
+        ("c3", "C3"),
+        ("BF.A", "BF.A"),
+        ("abc.ws.a", "ABC.WS.A"),
+        ("ABC/WS/A", "ABC.WS.A"),
+        ("ABC.U", "ABC.U"),
+        ("ABC.WSw", "ABC.WSw"),
+    ],
 )
-def test_class_shares_and_short_tickers_pass(text: str, symbol: str) -> None:
+def test_classes_units_warrants_and_short_tickers_pass(text: str, symbol: str) -> None:
     assert parse_symbol(text) == symbol
+
+
+@pytest.mark.parametrize("text", ["BACpL", "BCpC", "ABCDw", "ABCr", "ABCrw", "BACpL.CL", "Aapl"])
+def test_what_has_a_capital_is_taken_as_typed(text: str) -> None:
+    assert parse_symbol(f" {text}\n") == text
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
@@ -76,13 +95,17 @@ def test_whatever_passes_is_canonical_and_safe_in_a_path(text: str) -> None:
     except UsageError as error:
         assert str(error).isascii()  # noqa: PT017 - either outcome is right
         return
-    assert parse_symbol(symbol) == symbol == text.strip().upper()
+    typed = text.strip(" \t\r\n").replace("-", ".").replace("/", ".")
+    assert parse_symbol(symbol) == symbol == (typed.upper() if typed.islower() else typed)
     assert symbol.replace(".", "").isalnum()
     assert symbol.isascii()
 
 
-def test_tradier_writes_class_shares_with_a_slash() -> None:
-    assert [tradier_symbol(one) for one in ("BRK.B", "AAPL")] == ["BRK/B", "AAPL"]
+def test_tradier_writes_class_shares_with_a_slash_and_no_small_letters() -> None:
+    spelled = {"BRK.B": "BRK/B", "AAPL": "AAPL", "ABC.WS.A": "ABC/WS/A", "BCpC": None, "ABCw": None}
+    assert {one: tradier_symbol(one) for one in spelled} == spelled
+    assert from_tradier("BRK/B") == "BRK.B"
+    assert [from_tradier(one) for one in ("BCpC", "", "brk/b", "BRK B", "//")] == [None] * 5
 
 
 @pytest.mark.parametrize(

@@ -187,6 +187,36 @@ def test_a_symbol_is_searched_opened_and_kept_by_keyboard_alone(desk: Any, platf
     assert desk.page.is_hidden("#help")
 
 
+def test_a_company_is_found_by_its_name_and_named_beside_its_ticker(
+    new_look: Callable[..., Any], platform: Any
+) -> None:
+    names = "('MIDL', 'Middling Liquidity Corp'), ('BCPC', 'Balchem Corp'), ('BCpC', 'Brunswick')"
+    known = "select count(*) from symbols where ticker = 'MIDDL'"
+    assert platform.sql(
+        f"insert into listed_tickers values {names} on conflict (ticker) do update"
+        " set name = excluded.name returning 1"
+    )
+    look = new_look()
+    look.open("#BRK/B/h1")
+    look.wait(lambda: look.text("#symbol") == "BRK.B", "the address's symbol")
+    # Enter opens no ticker that is spelled like the beginning of a name: the person chooses.
+    look.page.fill("#search", "middl")
+    look.page.keyboard.press("Enter")
+    chosen = look.page.locator('#search-results li[aria-selected="true"]')
+    chosen.wait_for()
+    assert "Middling Liquidity Corp" in chosen.inner_text()
+    assert look.text("#symbol") == "BRK.B"
+    look.page.keyboard.press("Enter")
+    look.wait(lambda: look.text("#symbol") == "MIDL", "it opens")
+    look.wait(lambda: look.text("#name") == "Middling Liquidity Corp", "its name")
+    assert platform.sql(known) == 0
+    look.page.fill("#search", "BCpC")
+    look.page.keyboard.press("Enter")
+    look.wait(lambda: look.text("#symbol") == "BCpC", "the spelling that was typed")
+    assert look.page.evaluate("location.hash") == "#BCpC/h1"
+    look.page.close()
+
+
 def test_nonsense_is_told_before_it_is_sent(desk: Any) -> None:
     desk.page.fill("#search", "<b>no</b>")
     desk.page.keyboard.press("Enter")

@@ -87,7 +87,7 @@ def test_a_symbol_has_nothing_before_its_listing() -> None:
     assert counts("NEWCO", [date(2025, 6, 13), date(2025, 6, 16)]) == [0, 960]
 
 
-@pytest.mark.parametrize("symbol", ["ZZTOP", "aapl", "", "A B", "A.B.C", "ÄÄÄ"])
+@pytest.mark.parametrize("symbol", ["ZZTOP", "aapl", "", "A B", "A.B.C.D", "ÄÄÄ"])
 def test_what_is_no_listed_ticker_does_not_exist(symbol: str) -> None:
     assert LISTINGS.find(symbol) is None
 

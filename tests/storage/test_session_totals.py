@@ -167,9 +167,9 @@ def test_status_tells_each_symbols_first_and_last_session_and_totals(database: D
         for days, state in (([3], "open"), ([1, 2], "final"), ([4], "provisional")):
             sql.execute(PUT, {"symbols": [ids["AAPL"]], "days": days, "state": state, "bars": 2})
         first, last = sql.execute("select min(day), max(day) from session_coverage").fetchall()[0]
-    aapl = SymbolOverview("AAPL", first, last, 2, 1, 1, 20, 0)
+    aapl = SymbolOverview("AAPL", "", first, last, 2, 1, 1, 20, 0)
     assert symbol_overviews(database, None) == [
-        aapl, SymbolOverview("MSFT", None, None, 0, 0, 0, 0, 0)
+        aapl, SymbolOverview("MSFT", "", None, None, 0, 0, 0, 0, 0)
     ]  # fmt: skip
     assert symbol_overviews(database, "AAPL") == [aapl]
 

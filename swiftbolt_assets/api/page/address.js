@@ -11,11 +11,10 @@ const DEFAULT = { symbol: "AAPL", timeframe: "h1" };
 
 /** Return `{symbol, timeframe}`, the default's where the address names none. */
 export function readAddress() {
-  const [symbol = "", timeframe = ""] = decodeURIComponent(location.hash.slice(1)).split("/");
-  return {
-    symbol: parseSymbol(symbol) ?? DEFAULT.symbol,
-    timeframe: Object.hasOwn(TIMEFRAMES, timeframe) ? timeframe : DEFAULT.timeframe,
-  };
+  const parts = decodeURIComponent(location.hash.slice(1)).split("/");
+  const timeframe = Object.hasOwn(TIMEFRAMES, parts.at(-1)) ? parts.pop() : DEFAULT.timeframe;
+  // What is left may be BRK/B.
+  return { symbol: parseSymbol(parts.join("/")) ?? DEFAULT.symbol, timeframe };
 }
 
 /** Show the choice in the address; the browser's "back" goes to the one before. */

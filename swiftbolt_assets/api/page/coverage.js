@@ -28,6 +28,7 @@ export class Coverage {
   constructor(reply) {
     this.isKnown = reply !== null;
     this.isSimulated = reply?.data_source === "simulated";
+    this.name = reply?.name ?? "";
     this.today = reply?.today ?? null;
     this.window = reply?.window ?? null;
     this.splits = reply?.splits ?? [];

@@ -53,6 +53,7 @@ function open(choice) {
   feed?.stop();
   document.title = `${shown.symbol} · SwiftBolt`;
   find("symbol").textContent = shown.symbol;
+  find("name").textContent = "";
   find("price").replaceChildren();
   for (const button of find("timeframes").children) {
     button.setAttribute("aria-pressed", String(button.dataset.timeframe === shown.timeframe));
@@ -78,7 +79,10 @@ function changed(bars, coverage) {
   if (feed.hasRead) failure = null;
   chart.show(bars.list, coverage);
   strip.show(coverage, bars.list.length > 0);
-  if (coverage.isKnown) find("simulated").hidden = !coverage.isSimulated;
+  if (coverage.isKnown) {
+    find("simulated").hidden = !coverage.isSimulated;
+    find("name").textContent = coverage.name;
+  }
   legend.show(chart.current());
   showPrice(bars.list);
   if (bars.last && watchlist.lacksPrice(shown.symbol)) watchlist.refreshQuotes();

@@ -6,7 +6,7 @@
  */
 
 import { find, make } from "./dom.js";
-import { parseSymbol } from "./symbols.js";
+import { mayBeName, parseSymbol } from "./symbols.js";
 
 const PAUSE_MS = 120;
 
@@ -16,6 +16,7 @@ export class Search {
   #api;
   #onChoose;
   #found = [];
+  #foundFor = null;
   #active = -1;
   #timer = null;
   #asking = null;
@@ -41,6 +42,7 @@ export class Search {
   close() {
     clearTimeout(this.#timer);
     this.#asking?.abort();
+    this.#foundFor = null;
     this.#show([], "");
   }
 
@@ -56,6 +58,7 @@ export class Search {
     this.#asking = new AbortController();
     try {
       const found = await this.#api.search(text, this.#asking.signal);
+      this.#foundFor = text;
       this.#show(found, found.length ? "" : "No symbol fits. Tickers look like AAPL or BRK.B.");
     } catch (error) {
       if (error.name !== "AbortError") this.#show([], `Search failed: ${error.message}.`);
@@ -82,7 +85,8 @@ export class Search {
       { id: `result-${index}`, role: "option", aria: { selected: "false" } },
       make("b", { textContent: row.ticker }),
       make("span", {
-        textContent: isNew ? "Not tracked yet: add it and load two years" : (row.description ?? ""),
+        textContent: row.description || (isNew ? "Not tracked yet: add it and load two years" : ""),
+        title: isNew ? "Not tracked yet: add it and load two years" : row.description,
       }),
     );
     if (isNew) option.classList.add("new");
@@ -114,10 +118,26 @@ export class Search {
     this.#field.setAttribute("aria-activedescendant", rows[this.#active].id);
   }
 
-  #submit() {
-    const chosen = this.#found[this.#active]?.ticker ?? parseSymbol(this.#field.value);
+  async #submit() {
+    const text = this.#field.value.trim();
+    if (!text) return;
+    let chosen = this.#found[this.#active]?.ticker;
+    if (!chosen && mayBeName(text)) {
+      // A name must not open the company whose ticker is spelled like it: a person sees and chooses.
+      if (this.#foundFor !== text) {
+        clearTimeout(this.#timer);
+        await this.#look(text);
+        if (this.#field.value.trim() !== text) return;
+      }
+      const [first] = this.#found;
+      if (first && first.ticker !== parseSymbol(text)) {
+        this.#move(1);
+        return;
+      }
+    }
+    chosen ??= parseSymbol(text);
     if (chosen) this.#choose(chosen);
-    else if (this.#field.value.trim()) this.#show([], "That is no ticker. Tickers look like AAPL or BRK.B.");
+    else this.#show([], "That is no ticker. Tickers look like AAPL or BRK.B.");
   }
 
   #choose(symbol) {

@@ -197,8 +197,8 @@ def test_B10_a_search_finds_the_ticker_first_and_offers_an_unknown_one(api: Any,
     api.sql("update symbols set description = 'Microsoft Corporation' where ticker = 'MSFT'")
     assert [found["ticker"] for found in app.search("aa")] == ["AA", "AAL", "AAPL"]
     assert [found["ticker"] for found in app.search("corporation")] == ["MSFT"]
-    # Up to four letters are the beginning of a ticker.
-    assert [found["ticker"] for found in app.search("corp")] == ["CORP"]
+    # A name's word before the ticker that nobody knows.
+    assert [found["ticker"] for found in app.search("corp")] == ["MSFT", "CORP"]
     (offered,) = app.search("nvda")
     assert (offered["ticker"], offered["known"]) == ("NVDA", False)
     assert app.search("nvda") == [offered]
