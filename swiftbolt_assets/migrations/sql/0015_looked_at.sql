@@ -113,7 +113,7 @@ create or replace function ensure_job(
 returns uuid language plpgsql security definer as $$
 declare
   wanted timeframe := parse_timeframe(p_timeframe);
-  ticker text := upper(btrim(p_symbol));
+  ticker text := canonical_symbol(p_symbol);
   days integer := least(greatest(p_window_days, 1), 36500);
   -- No caller gets before what people look at: a watchlist's is the highest.
   urgency integer := least(greatest(p_priority, 0), (select max(priority) from interest_priorities));
