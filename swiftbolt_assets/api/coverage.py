@@ -17,6 +17,7 @@ from resources import jobs
 from resources.chart import AGGREGATED
 from resources.queue_depth import QueueDepth
 from resources.sessions_missing import chart_splits, session_gaps
+from resources.tracking import is_tracked, record_interest
 from resources.trouble import present_troubles
 from resources.wanted import in_turn
 from swiftbolt_assets.api.auth import AnyCaller
@@ -39,11 +40,17 @@ router = APIRouter()
 TICK_OLD_S = 90.0
 COMPLETE, GAPS = "coverage_complete", "gaps_detected"
 _MOST_PRIORITY = 1_000_000
-_LONGEST_LOOK = 730
+#: Two years, in days: what a chart shows.
+_WHOLE = 730
+#: Longer windows are meant as they are.
+_OPENING = 7
 
 
 class CoverageRequest(BaseModel):
-    """What is to be complete. Nothing is ever lowered: the widest window asked for counts."""
+    """What is to be complete. Nothing is ever lowered: the widest window asked for counts.
+
+    A window of a week or less is what an app asks for whose chart was empty: two years follow.
+    """
 
     symbol: str | None = None
     timeframe: str | None = None
@@ -57,15 +64,22 @@ class CoverageRequest(BaseModel):
     responses=answers(Ensured),
 )
 def ensure_coverage(asked: CoverageRequest, request: Request, caller: AnyCaller) -> Response:
-    """Plan what is missing and answer at once, with the whole plan counted."""
+    """Plan what is missing and answer at once, with the whole plan counted.
+
+    Asking is looking at it, for somebody who has not said so: interest of the source `chart_view`.
+    """
     if not asked.symbol or not asked.timeframe:
         raise HttpError(400, "Missing required parameters: symbol, timeframe")
     state = state_of(request)
     symbol, timeframe = required_symbol(asked.symbol), required_timeframe(asked.timeframe)
 
+    window = asked.window_days if asked.window_days > _OPENING else _WHOLE
+
     def ensure(connection: Connection) -> tuple[UUID, dict[str, Any]]:
+        if not caller.is_service and not is_tracked(connection, caller.user_id, symbol):
+            record_interest(connection, caller.user_id, [symbol], "chart_view")
         job = jobs.ensure_job(
-            connection, symbol, timeframe, window_days=asked.window_days, priority=asked.priority
+            connection, symbol, timeframe, window_days=window, priority=asked.priority
         )
         return job, described(connection, job, symbol, timeframe)
 
@@ -78,7 +92,7 @@ def coverage(
     request: Request,
     caller: AnyCaller,
     symbol: Annotated[str | None, Query()] = None,
-    days: Annotated[DAYS, Query()] = _LONGEST_LOOK,
+    days: Annotated[DAYS, Query()] = _WHOLE,
 ) -> Response:
     """Return sessions that are not simply full, what is at work on them, and splits."""
     if not symbol:
@@ -110,7 +124,7 @@ def coverage(
 
 def described(connection: Connection, job: UUID, symbol: str, timeframe: str) -> dict[str, Any]:
     """Return the contract's answer for a definition."""
-    progress = jobs.job_progress(connection, job)
+    progress = jobs.job_progress(connection, job, timeframe)
     stored = jobs.job_coverage(connection, job)
     body: dict[str, Any] = {
         "job_def_id": str(job),

@@ -35,7 +35,11 @@ def symbols_search(
         raise HttpError(400, "q: it is empty; give a ticker or a part of a name")
     with state_of(request).pool.transaction(caller) as connection:
         found = search_symbols(connection, text)
-    rows: list[dict[str, Any]] = [asdict(symbol) | {"known": True} for symbol in found]
+    # Apps decode a text: a null would cost them the whole array.
+    rows: list[dict[str, Any]] = [
+        asdict(symbol) | {"description": symbol.description or "", "known": True}
+        for symbol in found
+    ]
     offered = _offer(text)
     if offered and all(row["ticker"] != offered["ticker"] for row in rows):
         rows = [*rows[: _MOST - 1], offered]
