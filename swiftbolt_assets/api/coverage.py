@@ -39,6 +39,8 @@ router = APIRouter()
 #: A tick comes every few seconds; its sensor may be busy for a while.
 TICK_OLD_S = 90.0
 COMPLETE, GAPS = "coverage_complete", "gaps_detected"
+#: That of the source `chart_view`: who asks has a chart open.
+_LOOKED_AT = 200
 _MOST_PRIORITY = 1_000_000
 #: Two years, in days: what a chart shows.
 _WHOLE = 730
@@ -49,13 +51,14 @@ _OPENING = 7
 class CoverageRequest(BaseModel):
     """What is to be complete. Nothing is ever lowered: the widest window asked for counts.
 
-    A window of a week or less is what an app asks for whose chart was empty: two years follow.
+    A window of a week or less is what an app asks for that opened a chart and found it empty: that
+    is interest like that of `sync-user-symbols`, which not every app calls, and two years follow.
     """
 
     symbol: str | None = None
     timeframe: str | None = None
     window_days: DAYS = 7
-    priority: Annotated[int, Field(ge=0, le=_MOST_PRIORITY)] = 150
+    priority: Annotated[int, Field(ge=0, le=_MOST_PRIORITY)] = _LOOKED_AT
 
 
 @router.post(
@@ -64,20 +67,18 @@ class CoverageRequest(BaseModel):
     responses=answers(Ensured),
 )
 def ensure_coverage(asked: CoverageRequest, request: Request, caller: AnyCaller) -> Response:
-    """Plan what is missing and answer at once, with the whole plan counted.
-
-    Asking is looking at it, for somebody who has not said so: interest of the source `chart_view`.
-    """
+    """Plan what is missing and answer at once, with the whole plan counted."""
     if not asked.symbol or not asked.timeframe:
         raise HttpError(400, "Missing required parameters: symbol, timeframe")
     state = state_of(request)
     symbol, timeframe = required_symbol(asked.symbol), required_timeframe(asked.timeframe)
 
-    window = asked.window_days if asked.window_days > _OPENING else _WHOLE
+    is_opened = asked.window_days <= _OPENING
 
     def ensure(connection: Connection) -> tuple[UUID, dict[str, Any]]:
-        if not caller.is_service and not is_tracked(connection, caller.user_id, symbol):
+        if is_opened and not is_tracked(connection, caller.user_id, symbol):
             record_interest(connection, caller.user_id, [symbol], "chart_view")
+        window = _WHOLE if is_opened else asked.window_days
         job = jobs.ensure_job(
             connection, symbol, timeframe, window_days=window, priority=asked.priority
         )
