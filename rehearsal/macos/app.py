@@ -6,6 +6,7 @@ What belongs here: sequences as they are in the app's view models. What does not
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from rehearsal.macos.calls import CALLS, Call
 from rehearsal.macos.swift import decode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Future, ThreadPoolExecutor
 
     import httpx
@@ -51,6 +53,7 @@ class App:
         base: the server's address, as in its Config.swift.
         key: the app's key.
         http: sends.
+        pause: waits so many seconds between two looks.
 
     """
 
@@ -58,6 +61,7 @@ class App:
     base: str
     key: str
     http: httpx.Client
+    pause: Callable[[float], None] = time.sleep
 
     def call(self, function: str, ticker: str = "", **changes: Any) -> Any:  # noqa: ANN401 - JSON
         """Call a function of the app about a symbol; `changes` are values of query or body.
@@ -137,7 +141,8 @@ class App:
         seen.charts.append(chart)
         if not self.drawn(chart):
             self.ensure(ticker, timeframe, 5 if timeframe in _INTRADAY else 7)
-            for _ in range(6):
+            for look in range(6):
+                self.pause(min(0.4 * 2**look, 3.0))
                 seen.charts.append(self.chart(ticker, timeframe))
                 if self.drawn(seen.charts[-1]):
                     break

@@ -75,13 +75,19 @@ class Client:
         return found
 
 
+@pytest.fixture(scope="session")
+def new_client() -> Callable[..., Client]:
+    """Return what makes a client of a server."""
+    return lambda url, key, http: Client(App("S2", url, key, http))
+
+
 @pytest.fixture
-def app(api: Any) -> Client:
+def app(api: Any, new_client: Callable[..., Client]) -> Client:
     """Return a client of the module's server."""
-    return Client(App("S2", api.url, api.keys.anon, api.http))
+    return new_client(api.url, api.keys.anon, api.http)
 
 
 @pytest.fixture
 def app_of(api: Any) -> Callable[[str], App]:
     """Return what makes the app of a state a client of the module's server."""
-    return lambda state: App(state, api.url, api.keys.anon, api.http)
+    return lambda state: App(state, api.url, api.keys.anon, api.http, lambda _seconds: None)

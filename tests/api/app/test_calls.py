@@ -46,7 +46,7 @@ def served(call: Call) -> Any:
     return pytest.param(call, id=named(call))
 
 
-EVERY_CALL = pytest.mark.parametrize("call", map(served, CALLS))
+EVERY_CALL = pytest.mark.parametrize("call", [served(call) for call in CALLS])
 
 
 @pytest.fixture
@@ -91,7 +91,9 @@ def test_whatever_is_dropped_nulled_or_retyped_the_app_refuses(
 ) -> None:
     """Were it not so, the tests above would prove nothing."""
     assert filled.days(60)
-    reply = app_of(call.state).sent(call.about("AAPL")).json()
+    body = app_of(call.state).sent(call.about("AAPL")).content
+    decode(body, call.reply)
+    reply = json.loads(body)
     seen: set[str] = set()
     for place, spoiled in mutations(call.reply, reply, "reply"):
         seen.add(place)
