@@ -86,7 +86,7 @@ class Quote:
     Attributes:
         symbol: canonical ticker.
         last: of the last trade, dollars.
-        bid, ask: best offers; 0 where no source of quotes answered.
+        bid, ask: best offers.
         open, high, low: of the newest day that traded.
         close: of that day, None while it trades.
         previous_close: of the day before.

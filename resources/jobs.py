@@ -24,7 +24,7 @@ class JobProgress:
     Attributes:
         total_slices, completed_slices, running_slices, queued_slices, failed_slices: its job_runs.
         progress_percent: settled sessions of its window, rounded down.
-        bars_written: stored bars of its slices.
+        bars_written: bars that a chart shows of its window, forecasts aside.
         complete: whether every session before today is settled.
 
     """
@@ -130,14 +130,22 @@ def find_job(connection: Connection, symbol: str, timeframe: str) -> UUID | None
     return UUID(str(row[0])) if row else None
 
 
-def job_progress(connection: Connection, job: UUID) -> JobProgress | None:
-    """Return how far a definition is, None when it is gone."""
-    row = connection.execute(
-        "select total_slices, completed_slices, running_slices, queued_slices, failed_slices,"
-        " progress_percent, bars_written, complete from get_job_progress(%s)",
-        (job,),
-    ).fetchone()
+def job_progress(connection: Connection, job: UUID, timeframe: str) -> JobProgress | None:
+    """Return how far a definition is, None when it is gone.
+
+    Its bars are told in a timeframe: its own, or the days and weeks that are made of it.
+    """
+    row = connection.execute(_PROGRESS, {"job": job, "timeframe": timeframe}).fetchone()
     return JobProgress(*row) if row else None
+
+
+def backfill_state(connection: Connection, symbol: str) -> str | None:
+    """Return a word on a symbol's widest definition, None when nobody wants the symbol.
+
+    It is pending, running, completed, or failed.
+    """
+    row = connection.execute(_STATE, (symbol,)).fetchone()
+    return str(row[0]) if row else None
 
 
 def job_coverage(connection: Connection, job: UUID) -> Coverage:
@@ -158,6 +166,30 @@ def open_slices(connection: Connection, symbol: str) -> Sequence[OpenSlice]:
     return [OpenSlice(*row) for row in rows]
 
 
+_PROGRESS = """
+select p.total_slices, p.completed_slices, p.running_slices, p.queued_slices, p.failed_slices,
+  p.progress_percent,
+  case
+    when d.timeframe = %(timeframe)s::timeframe then p.bars_written
+    else count_chart_bars(s.id, %(timeframe)s::timeframe, market_today() - d.window_days)
+  end,
+  p.complete
+  from job_definitions d
+  join symbols s on s.ticker = d.symbol
+  cross join get_job_progress(d.id) p
+ where d.id = %(job)s
+"""
+_STATE = """
+select case
+    when p.complete then 'completed'
+    when p.running_slices > 0 then 'running'
+    when p.failed_slices > 0 and p.queued_slices = 0 then 'failed'
+    else 'pending'
+  end
+  from job_definitions d cross join get_job_progress(d.id) p
+ where d.symbol = %s and d.enabled
+ order by d.window_days desc, d.timeframe limit 1
+"""
 _COVERAGE = """
 select c.from_ts, c.to_ts, c.last_success_at,
   (select count(*) from get_coverage_gaps(d.symbol, d.timeframe::text, d.window_days))

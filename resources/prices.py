@@ -16,14 +16,17 @@ if TYPE_CHECKING:
 
 
 def stored_quotes(connection: Connection, tickers: Sequence[str]) -> list[Quote]:
-    """Return what stored bars tell of known symbols, by ticker; no bid and ask (0)."""
+    """Return what stored bars tell of known symbols, by ticker; no bid and ask.
+
+    Range and mean volume are those of the 365 days to its newest bar, or of the days there are.
+    """
     rows = connection.execute(_STORED, (list(tickers),)).fetchall()
     return [
         Quote(
             symbol=row[0],
             last=row[1],
-            bid=0.0,
-            ask=0.0,
+            bid=None,
+            ask=None,
             open=row[2],
             high=row[3],
             low=row[4],
@@ -46,14 +49,15 @@ select s.ticker, d.last, d.open, d.high, d.low, d.previous, d.volume, d.average,
   from symbols s
   cross join lateral (
     with days as materialized (
-      select (c.ts::timestamptz at time zone 'America/New_York')::date as day,
+      select (c.ts at time zone 'America/New_York')::date as day,
         (array_agg(c.open order by c.ts))[1] as open, max(c.high) as high, min(c.low) as low,
         (array_agg(c.close order by c.ts desc))[1] as close,
         round(sum(c.volume) * 1e6::float8) / 1e6::float8 as volume,
-        max(c.ts)::timestamptz as traded_at,
+        max(c.ts) as traded_at,
         row_number() over (order by max(c.ts) desc) as newest
-        from get_chart_data_v2(
-          s.id, 'h4', new_york_midnight(market_today() - 365),
+        from get_chart_bars(s.id, 'h4', (
+          select max(b.ts) - interval '365 days' from ohlc_bars_v2 b
+           where b.symbol_id = s.id and b.timeframe = 'h4' and not b.is_forecast),
           new_york_midnight(market_today() + 1)) c
        where not c.is_forecast
        group by 1

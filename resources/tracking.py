@@ -67,6 +67,16 @@ def record_interest(
     return wanted(connection, tickers)
 
 
+def is_tracked(connection: Connection, user: UUID, symbol: str) -> bool:
+    """Return whether a user's interest in a canonical ticker is recorded, whatever its source."""
+    row = connection.execute(
+        "select from user_symbol_tracking where user_id = %s"
+        " and symbol_id = (select id from symbols where ticker = %s)",
+        (user, symbol),
+    ).fetchone()
+    return row is not None
+
+
 def source_priority(connection: Connection, source: str) -> int:
     """Return how much a source of interest counts."""
     row = connection.execute(

@@ -23,6 +23,7 @@ from swiftbolt_assets.api import (
     news,
     pages,
     quotes,
+    root,
     symbols,
     vitals,
     work,
@@ -36,6 +37,7 @@ from swiftbolt_assets.api.protection import (
     CrossOrigin,
     KnownHosts,
     Measured,
+    Negotiated,
     Options,
     SecurityHeaders,
 )
@@ -90,6 +92,7 @@ def build_app(settings: Settings, database: Database, keys: ApiKeys, host: str) 
             module.router, prefix=PREFIX, tags=["functions"], responses=problems(*EVERYWHERE)
         )
     app.include_router(vitals.router)
+    app.include_router(root.router)
     app.include_router(pages.router)
     install_handlers(app)
     app.openapi = partial(describe, app, PREFIX)  # type: ignore[method-assign]
@@ -112,6 +115,7 @@ def _protect(app: FastAPI, settings: Settings, host: str) -> None:
     named = {urlsplit(origin).hostname for origin in settings.cors_origins}
     hosts = {*LOOPBACK_HOSTS, *filter(None, named)}
     app.add_middleware(KnownHosts, hosts=hosts if host in LOOPBACK_HOSTS else ())
+    app.add_middleware(Negotiated, paths=root.NEGOTIATED)
     app.add_middleware(SecurityHeaders)
 
 

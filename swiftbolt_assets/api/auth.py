@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from swiftbolt_assets.api.keys import ApiKeys
 
+#: Where a caller shows a key or a token.
+KEY_HEADERS = ("authorization", "apikey")
 #: Clocks of issuers differ a little.
 _LEEWAY_S = 30
 _LONGEST_TOKEN = 8_192
@@ -115,7 +117,7 @@ def require_caller(request: Request) -> Caller:
 
     """
     gate: Gate = request.app.state.gate
-    return gate.judge(request.headers.get("authorization"), request.headers.get("apikey"))
+    return gate.judge(*(request.headers.get(name) for name in KEY_HEADERS))
 
 
 def require_service(request: Request) -> Caller:

@@ -18,11 +18,11 @@ from resources import chart
 from resources.symbols import known_symbol
 from swiftbolt_assets.api.arrow import ARROW, arrow_reply
 from swiftbolt_assets.api.auth import AnyCaller
-from swiftbolt_assets.api.description import answers, problems
+from swiftbolt_assets.api.description import answers
 from swiftbolt_assets.api.fields import DAYS, INSTANT, required_symbol, required_timeframe
 from swiftbolt_assets.api.replies import HttpError, Json, encode, iso
 from swiftbolt_assets.api.shapes import Chart, FlatChart
-from swiftbolt_assets.api.state import state_of
+from swiftbolt_assets.api.state import ApiState, state_of
 from swiftbolt_assets.clock import NEW_YORK, midnight
 from swiftbolt_assets.market.live import closed_hours
 from swiftbolt_assets.market.sessions import xnys
@@ -31,16 +31,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
+    from resources.callers import Caller
     from swiftbolt_assets.clock import Clock
 
 router = APIRouter()
 _STALE_H, _RECENT_H, _ENOUGH_BARS = 24, 4, 250
+#: What the older chart shows unless told otherwise.
+_OLDER_DAYS = 365
 _LAYERS = ("historical", "intraday", "forecast")
 #: Minutes until a timeframe's newest bar is old (contract of `chart`).
 _SLA_MINUTES = {"m15": 30, "h1": 120, "h4": 480, "d1": 1_440, "w1": 10_080}
 
 
-_CHART = answers(Chart) | problems(404)
+_CHART = answers(Chart)
 _CHART[200]["content"] = {ARROW: {"schema": {"type": "string", "format": "binary"}}}
 
 
@@ -85,7 +88,11 @@ class Bar(msgspec.Struct):
     responses=_CHART,
 )
 def chart_data(asked: ChartRequest, request: Request, caller: AnyCaller) -> Response:
-    """Return bars; `Accept: application/vnd.apache.arrow.stream` returns them as Arrow."""
+    """Return bars; `Accept: application/vnd.apache.arrow.stream` returns them as Arrow.
+
+    A ticker that nobody has asked for yet has none: an app that opens it looks here first, and an
+    error would stay above the bars that follow.
+    """
     if not asked.symbol:
         raise HttpError(400, "Symbol is required")
     state = state_of(request)
@@ -93,10 +100,10 @@ def chart_data(asked: ChartRequest, request: Request, caller: AnyCaller) -> Resp
     start, end = chart_range(asked, timeframe, state.settings.clock)
     with state.pool.transaction(caller) as connection:
         symbol_id = known_symbol(connection, symbol)
-        if symbol_id is None:
-            raise HttpError(404, f"Symbol {symbol} not found")
-        wanted = chart.ChartRange(symbol_id, timeframe, start, end, asked.adjusted)
-        page = chart.chart_page(connection, wanted)
+        page = chart.ChartPage([], None)
+        if symbol_id is not None:
+            wanted = chart.ChartRange(symbol_id, timeframe, start, end, asked.adjusted)
+            page = chart.chart_page(connection, wanted)
     if ARROW in request.headers.get("accept", ""):
         return arrow_reply(page.rows)
     now = state.settings.clock.now()
@@ -124,54 +131,64 @@ def chart_data(asked: ChartRequest, request: Request, caller: AnyCaller) -> Resp
     return Json(body)
 
 
-@router.get("/chart", summary="The older flat chart", responses=answers(FlatChart) | problems(404))
+@router.get("/chart", summary="The older flat chart", responses=answers(FlatChart))
 def flat_chart(
     request: Request,
     caller: AnyCaller,
     symbol: Annotated[str | None, Query()] = None,
     timeframe: Annotated[str, Query()] = "d1",
-    days: Annotated[DAYS, Query()] = 365,
+    days: Annotated[DAYS, Query()] = _OLDER_DAYS,
 ) -> Response:
     """Return bars of history and today as one list."""
+    return Json(older_chart(state_of(request), caller, symbol, timeframe, days))
+
+
+def older_chart(
+    state: ApiState, caller: Caller, symbol: str | None, timeframe: str, days: int = _OLDER_DAYS
+) -> dict[str, Any]:
+    """Return the older chart's reply; a ticker that nobody has asked for yet has no bars.
+
+    Raises:
+        HttpError: 400, no symbol is given.
+        UsageError: a value is wrong; names it.
+
+    """
     if not symbol:
         raise HttpError(400, "Symbol is required")
-    state = state_of(request)
     ticker, token = required_symbol(symbol), required_timeframe(timeframe)
     asked = ChartRequest(symbol=ticker, timeframe=token, days=days, includeForecast=False)
     start, end = chart_range(asked, token, state.settings.clock)
     with state.pool.transaction(caller) as connection:
         symbol_id = known_symbol(connection, ticker)
-        if symbol_id is None:
-            raise HttpError(404, f"Symbol {ticker} not found")
-        page = chart.chart_page(connection, chart.ChartRange(symbol_id, token, start, end))
+        page = chart.ChartPage([], None)
+        if symbol_id is not None:
+            page = chart.chart_page(connection, chart.ChartRange(symbol_id, token, start, end))
         work = chart.has_work(connection, ticker)
     now, sla = state.settings.clock.now(), _SLA_MINUTES[token]
     newest = page.rows[-1][0] if page.rows else None
     age = None if newest is None else (now - datetime.fromisoformat(newest)).total_seconds() / 60
     is_fresh = age is not None and age <= sla
-    return Json(
-        {
-            "symbol": ticker,
-            "assetType": "stock",
-            "timeframe": token,
-            "bars": [dict(zip(chart.COLUMNS[:6], row[:6], strict=True)) for row in page.rows],
-            "meta": {
-                "lastBarTs": newest,
-                "dataStatus": "updating" if work else "fresh" if is_fresh else "stale",
-                "isMarketOpen": is_market_open(now),
-                "latestForecastRunAt": None,
-                "hasPendingSplits": False,
-                "pendingSplitInfo": None,
-                "totalBars": len(page.rows),
-                "requestedRange": {"start": iso(start), "end": iso(end)},
-            },
-            "freshness": {
-                "ageMinutes": None if age is None else int(age),
-                "slaMinutes": sla,
-                "isWithinSla": is_fresh,
-            },
-        }
-    )
+    return {
+        "symbol": ticker,
+        "assetType": "stock",
+        "timeframe": token,
+        "bars": [dict(zip(chart.COLUMNS[:6], row[:6], strict=True)) for row in page.rows],
+        "meta": {
+            "lastBarTs": newest,
+            "dataStatus": "updating" if work else "fresh" if is_fresh else "stale",
+            "isMarketOpen": is_market_open(now),
+            "latestForecastRunAt": None,
+            "hasPendingSplits": False,
+            "pendingSplitInfo": None,
+            "totalBars": len(page.rows),
+            "requestedRange": {"start": iso(start), "end": iso(end)},
+        },
+        "freshness": {
+            "ageMinutes": None if age is None else int(age),
+            "slaMinutes": sla,
+            "isWithinSla": is_fresh,
+        },
+    }
 
 
 def chart_range(asked: ChartRequest, timeframe: str, clock: Clock) -> tuple[datetime, datetime]:

@@ -18,6 +18,7 @@ from resources.chart import AGGREGATED
 from resources.queue_depth import QueueDepth
 from resources.sessions_missing import chart_splits, session_gaps
 from resources.symbols import symbol_name
+from resources.tracking import is_tracked, record_interest
 from resources.trouble import present_troubles
 from resources.wanted import in_turn
 from swiftbolt_assets.api.auth import AnyCaller
@@ -39,17 +40,26 @@ router = APIRouter()
 #: A tick comes every few seconds; its sensor may be busy for a while.
 TICK_OLD_S = 90.0
 COMPLETE, GAPS = "coverage_complete", "gaps_detected"
+#: That of the source `chart_view`: who asks has a chart open.
+_LOOKED_AT = 200
 _MOST_PRIORITY = 1_000_000
-_LONGEST_LOOK = 730
+#: Two years, in days: what a chart shows.
+_WHOLE = 730
+#: Longer windows are meant as they are.
+_OPENING = 7
 
 
 class CoverageRequest(BaseModel):
-    """What is to be complete. Nothing is ever lowered: the widest window asked for counts."""
+    """What is to be complete. Nothing is ever lowered: the widest window asked for counts.
+
+    A window of a week or less is what an app asks for that opened a chart and found it empty: that
+    is interest like that of `sync-user-symbols`, which not every app calls, and two years follow.
+    """
 
     symbol: str | None = None
     timeframe: str | None = None
     window_days: DAYS = 7
-    priority: Annotated[int, Field(ge=0, le=_MOST_PRIORITY)] = 150
+    priority: Annotated[int, Field(ge=0, le=_MOST_PRIORITY)] = _LOOKED_AT
 
 
 @router.post(
@@ -64,9 +74,14 @@ def ensure_coverage(asked: CoverageRequest, request: Request, caller: AnyCaller)
     state = state_of(request)
     symbol, timeframe = required_symbol(asked.symbol), required_timeframe(asked.timeframe)
 
+    is_opened = asked.window_days <= _OPENING
+
     def ensure(connection: Connection) -> tuple[UUID, dict[str, Any]]:
+        if is_opened and not is_tracked(connection, caller.user_id, symbol):
+            record_interest(connection, caller.user_id, [symbol], "chart_view")
+        window = _WHOLE if is_opened else asked.window_days
         job = jobs.ensure_job(
-            connection, symbol, timeframe, window_days=asked.window_days, priority=asked.priority
+            connection, symbol, timeframe, window_days=window, priority=asked.priority
         )
         return job, described(connection, job, symbol, timeframe)
 
@@ -79,7 +94,7 @@ def coverage(
     request: Request,
     caller: AnyCaller,
     symbol: Annotated[str | None, Query()] = None,
-    days: Annotated[DAYS, Query()] = _LONGEST_LOOK,
+    days: Annotated[DAYS, Query()] = _WHOLE,
 ) -> Response:
     """Return sessions that are not simply full, what is at work on them, and splits."""
     if not symbol:
@@ -113,7 +128,7 @@ def coverage(
 
 def described(connection: Connection, job: UUID, symbol: str, timeframe: str) -> dict[str, Any]:
     """Return the contract's answer for a definition."""
-    progress = jobs.job_progress(connection, job)
+    progress = jobs.job_progress(connection, job, timeframe)
     stored = jobs.job_coverage(connection, job)
     body: dict[str, Any] = {
         "job_def_id": str(job),

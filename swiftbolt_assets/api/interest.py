@@ -13,7 +13,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from resources import watchlists
+from resources import jobs, watchlists
 from resources.tracking import record_interest, source_priority
 from resources.wanted import in_turn
 from swiftbolt_assets.api.auth import AnyCaller
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from resources.callers import Caller, Connection
     from resources.wanted import Wanted
+    from resources.watchlists import Item
 
 router = APIRouter()
 _LOG = logging.getLogger(__name__)
@@ -37,8 +38,6 @@ _SOURCES = ("watchlist", "recent_search", "chart_view")
 _MOST_SYMBOLS, _MOST_TIMEFRAMES = 200, 10
 _LOGGED = 10
 _ACTIONS = ("add", "remove", "list")
-#: The platform makes no forecasts and rankings; clients decode the words.
-_NO_JOBS = {"forecast": "none", "ranking": "none"}
 
 
 class SyncRequest(BaseModel):
@@ -134,6 +133,8 @@ def _changed(
         was_on = watchlists.remove_item(connection, caller.user_id, watchlist, symbol)
         message = f"{symbol} removed" if was_on else f"{symbol} was not on the watchlist"
     listed = watchlists.items(connection, watchlist)
+    named = next((item for item in listed if item.symbol == symbol), None)
+    state = jobs.backfill_state(connection, named.symbol) if named else None
     return {
         "success": True,
         "message": message,
@@ -143,16 +144,25 @@ def _changed(
             {
                 "symbol": item.symbol,
                 "addedAt": iso(item.added_at),
-                "jobStatus": _NO_JOBS,
+                # Of forecasts and rankings, which nobody makes here: any word would promise some.
+                "jobStatus": None,
                 "lastPrice": item.last_price,
-                "avgDailyVolumeAll": item.daily_volume,
-                "avgDailyVolume10d": item.daily_volume_10,
-                "avgLastPriceAll": item.last_price_all,
-                "avgLastPrice10d": item.last_price_10,
+                **_averages(item),
             }
             for item in listed
         ],
-        "jobStatus": [],
+        "jobStatus": [{"jobType": "backfill", "status": state}] if state else [],
+        # An app shows a new row with what stands here.
+        **_averages(named),
+    }
+
+
+def _averages(item: Item | None) -> dict[str, float | None]:
+    return {
+        "avgDailyVolumeAll": item.daily_volume if item else None,
+        "avgDailyVolume10d": item.daily_volume_10 if item else None,
+        "avgLastPriceAll": item.last_price_all if item else None,
+        "avgLastPrice10d": item.last_price_10 if item else None,
     }
 
 

@@ -1,4 +1,7 @@
-"""What a browser opens: the chart, its files, and the API's description at `/docs`."""
+"""What a browser opens: the chart, its files, and the API's description at `/docs`.
+
+Whoever shows a key at `/chart` is an app, whatever it accepts, and gets JSON (`root.py`).
+"""
 
 from __future__ import annotations
 
@@ -40,9 +43,8 @@ def root() -> Response:
     return RedirectResponse("/chart")
 
 
-@router.get("/chart")
 def chart_page(request: Request) -> Response:
-    """Return the page; at this machine it carries the app's key, elsewhere it asks for one."""
+    """Return the chart's page; at this machine it carries the app's key, elsewhere it asks."""
     key = state_of(request).keys.anon if is_from_here(request) else ""
     page = _file("index.html").decode().replace(_KEY, html.escape(key, quote=True))
     page = page.replace(_MODULES, _preloads())

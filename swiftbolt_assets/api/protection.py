@@ -48,6 +48,8 @@ _HEADERS = (
     (b"cross-origin-opener-policy", b"same-origin"),
 )
 
+_VARIED = (b"vary", b"Authorization, apikey")
+
 
 class SecurityHeaders:
     """Adds the headers that keep a browser to this origin."""
@@ -64,6 +66,31 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
+
+
+class Negotiated:
+    """Tells caches that what some paths answer depends on the key that is shown.
+
+    Args:
+        app: what answers.
+        paths: of these.
+
+    """
+
+    def __init__(self, app: ASGIApp, *, paths: Collection[str]) -> None:
+        self._app = app
+        self._paths = frozenset(paths)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+
+        async def varied(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), _VARIED]}
+            await send(message)
+
+        is_one = scope["type"] == "http" and scope["path"] in self._paths
+        await self._app(scope, receive, varied if is_one else send)
 
 
 class KnownHosts:

@@ -120,7 +120,7 @@ class QuoteDesk:
 
 @router.get("/quotes", summary="Prices now", responses=answers(Quoted))
 def quotes(request: Request, caller: AnyCaller, symbols: Annotated[str, Query()] = "") -> Response:
-    """Return one quote a symbol, in the order asked for; unknown symbols are left out."""
+    """Return one quote a symbol, in the order asked for; what nobody knows is left out."""
     texts = [text for text in symbols.split(",") if text.strip()]
     if not texts:
         raise HttpError(400, "symbols: none is given; use symbols=AAPL,MSFT")
@@ -129,13 +129,16 @@ def quotes(request: Request, caller: AnyCaller, symbols: Annotated[str, Query()]
     tickers = list(dict.fromkeys(required_symbol(text) for text in texts))
     state = state_of(request)
     told = state.quote_desk.quotes(tickers)
-    rest = [ticker for ticker in tickers if ticker not in told]
+    rest = [ticker for ticker in tickers if ticker not in told or not _is_whole(told[ticker])]
+    stored = {}
     if rest:
         with state.pool.transaction(caller) as connection:
             stored = {quote.symbol: quote for quote in stored_quotes(connection, rest)}
-    else:
-        stored = {}
-    found = [(told | stored)[ticker] for ticker in tickers if ticker in told or ticker in stored]
+    found = [
+        body | {"source": _NAME if ticker in told else "stored_bars"}
+        for ticker in tickers
+        if (body := shown(told.get(ticker), stored.get(ticker)))
+    ]
     now = state.settings.clock.now()
     market, sentence = market_state(now)
     return Json(
@@ -145,32 +148,74 @@ def quotes(request: Request, caller: AnyCaller, symbols: Annotated[str, Query()]
             "market_description": sentence,
             "timestamp": iso(now),
             "count": len(found),
-            "quotes": [shown(quote) | {"source": _source(quote, told)} for quote in found],
+            "quotes": found,
         }
     )
 
 
-def shown(quote: Quote) -> dict[str, Any]:
-    """Return a quote as clients decode it: every number is one; 0 where none is known."""
-    before = quote.previous_close
-    change = quote.last - before if before else 0.0
+def shown(told: Quote | None, stored: Quote | None) -> dict[str, Any] | None:
+    """Return a quote as clients decode it: every number is one, and none is made up.
+
+    What Tradier does not tell comes from stored bars; a bid, an ask and a range without either is
+    the last price, a mean volume the day's. On a symbol's first day the change is that since its
+    open.
+
+    Args:
+        told: Tradier's quote.
+        stored: what stored bars tell.
+
+    Returns:
+        None where there is neither, or nobody tells a volume.
+
+    """
+    newest = told or stored
+    if newest is None:
+        return None
+    last = newest.last
+    volume = _first(told, stored, "volume")
+    average = _first(told, stored, "average_volume")
+    if volume is None and average is None:
+        return None
+    day = {name: _price(told, stored, name) or last for name in ("open", "high", "low")}
+    before = _price(told, stored, "previous_close") or day["open"]
+    traded_at = _first(told, stored, "traded_at")
     return {
-        "symbol": quote.symbol,
-        "last": quote.last,
-        "bid": quote.bid or 0.0,
-        "ask": quote.ask or 0.0,
-        "open": quote.open or 0.0,
-        "high": quote.high or 0.0,
-        "low": quote.low or 0.0,
-        "close": quote.close or quote.last,
-        "volume": quote.volume or 0.0,
-        "change": round(change, 4),
-        "change_percentage": round(100 * change / before, 4) if before else 0.0,
-        "average_volume": quote.average_volume or 0.0,
-        "week_52_high": quote.year_high or 0.0,
-        "week_52_low": quote.year_low or 0.0,
-        "last_trade_time": iso(quote.traded_at) or "",
+        "symbol": newest.symbol,
+        "last": last,
+        "bid": _price(told, None, "bid") or last,
+        "ask": _price(told, None, "ask") or last,
+        **day,
+        "close": newest.close or last,
+        "volume": average if volume is None else volume,
+        "change": round(last - before, 4),
+        "change_percentage": round(100 * (last - before) / before, 4),
+        "average_volume": volume if average is None else average,
+        "week_52_high": _price(told, stored, "year_high") or day["high"],
+        "week_52_low": _price(told, stored, "year_low") or day["low"],
+        "last_trade_time": iso(traded_at) or "",
     }
+
+
+def _is_whole(quote: Quote) -> bool:
+    """Return whether a quote of Tradier's needs nothing from stored bars."""
+    prices = (quote.open, quote.high, quote.low, quote.previous_close)
+    return (
+        all((*prices, quote.year_high, quote.year_low))
+        and None not in {quote.volume, quote.average_volume}
+        and quote.traded_at is not None
+    )
+
+
+def _first(told: Quote | None, stored: Quote | None, name: str) -> Any:  # noqa: ANN401 - a field
+    """Return a field of the first quote that tells it."""
+    values = (getattr(quote, name) for quote in (told, stored) if quote is not None)
+    return next((value for value in values if value is not None), None)
+
+
+def _price(told: Quote | None, stored: Quote | None, name: str) -> float | None:
+    """Return a price of the first quote that tells it; 0 tells none."""
+    values = (getattr(quote, name) for quote in (told, stored) if quote is not None)
+    return next((value for value in values if value), None)
 
 
 def market_state(now: datetime) -> tuple[str, str]:
@@ -185,10 +230,6 @@ def market_state(now: datetime) -> tuple[str, str]:
         state = "premarket" if local.hour >= _PREMARKET else "closed"
         return state, f"The market opens at {session.opens.astimezone(NEW_YORK):%H:%M}"
     return "postmarket" if local.hour < _EVENING else "closed", "The market has closed for today"
-
-
-def _source(quote: Quote, told: dict[str, Quote]) -> str:
-    return _NAME if quote.symbol in told else "stored_bars"
 
 
 def _transport(settings: Settings, database: Database) -> Transport | None:

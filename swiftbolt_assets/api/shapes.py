@@ -136,11 +136,11 @@ class Synced(BaseModel):
 
 
 class WatchlistItem(BaseModel):
-    """A symbol on a watchlist."""
+    """A symbol on a watchlist; nobody forecasts or ranks it, so `jobStatus` says nothing."""
 
     symbol: str
     addedAt: datetime
-    jobStatus: dict[str, str]
+    jobStatus: None
     lastPrice: float | None
     avgDailyVolumeAll: float | None
     avgDailyVolume10d: float | None
@@ -148,15 +148,26 @@ class WatchlistItem(BaseModel):
     avgLastPrice10d: float | None
 
 
+class JobState(BaseModel):
+    """How far the work on a symbol is."""
+
+    jobType: Literal["backfill"]
+    status: Literal["pending", "running", "completed", "failed"]
+
+
 class Watchlist(BaseModel):
-    """A watchlist after what was asked for."""
+    """A watchlist after what was asked for; averages and jobs are those of the symbol named."""
 
     success: bool
     message: str | None
     symbol: str | None
     watchlistId: UUID
     items: list[WatchlistItem]
-    jobStatus: list[dict[str, Any]]
+    jobStatus: list[JobState]
+    avgDailyVolumeAll: float | None
+    avgDailyVolume10d: float | None
+    avgLastPriceAll: float | None
+    avgLastPrice10d: float | None
 
 
 class FoundSymbol(BaseModel):
@@ -266,7 +277,7 @@ class FlatChart(BaseModel):
 
 
 class ShownQuote(BaseModel):
-    """A price now; 0 where a number is not known."""
+    """A price now; what no source tells is the last price, or that of the bars there are."""
 
     symbol: str
     last: float

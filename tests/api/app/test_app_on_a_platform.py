@@ -1,4 +1,4 @@
-"""The client's whole sequence against a real platform: search, watchlist, chart, polls, reload.
+"""The app's whole sequences against a real platform: search, watchlist, chart, polls, reload.
 
 The tests of this module share one platform and run in their order.
 """
@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from rehearsal.macos.app import App
 from resources import embedded
 from swiftbolt_assets.simulator.config import SimulatorConfig
 from swiftbolt_assets.simulator.server import SimulatorThread
@@ -106,8 +108,12 @@ class Platform:
 
 
 def free_offset() -> int:
-    """Return an offset that leaves all of the platform's ports free at this moment."""
-    for offset in range(30_000 + os.getpid() % 500 * 20, 50_000, 7):
+    """Return an offset that leaves all of the platform's ports free at this moment.
+
+    Below those that the system gives to outgoing connections: one of these could take a port
+    before the platform does.
+    """
+    for offset in range(10_000 + os.getpid() % 500 * 20, 23_000, 7):
         try:
             for port in (3000, 8000, 8900):
                 with socket.socket() as one:
@@ -159,8 +165,14 @@ class Look:
 
 
 @pytest.fixture(scope="module")
-def client(platform: Platform, new_app: Callable[..., Any]) -> Any:
-    return new_app(platform.url, KEYS["SWIFTBOLT_ANON_KEY"], platform.http)
+def client(platform: Platform, new_client: Callable[..., Any]) -> Any:
+    return new_client(platform.url, KEYS["SWIFTBOLT_ANON_KEY"], platform.http)
+
+
+@pytest.fixture(scope="module")
+def app_of(platform: Platform) -> Callable[[str], App]:
+    """Return what makes the app of a state a client of the platform."""
+    return lambda state: App(state, platform.url, KEYS["SWIFTBOLT_ANON_KEY"], platform.http)
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +218,7 @@ def test_A37_A39_A40_B46_the_sequence_ends_complete(
     assert done.ensured["status"] == "coverage_complete"
     assert done.progress["completed_slices"] == done.progress["total_slices"]
     asked = len(platform.asked("polygon"))
-    bars = [bar for bar in client.drawn("SPY", "h1") if not bar["is_intraday"]]
+    bars = client.drawn("SPY", "h1")
     assert len(bars) == done.progress["bars_written"]
     # 502 sessions from 2024-11-20, six of them half days; the calendar's own count.
     assert 3_400 < len(bars) < 3_550
@@ -215,6 +227,74 @@ def test_A37_A39_A40_B46_the_sequence_ends_complete(
         assert client.drawn("SPY", timeframe)
     client.sync("SPY", source="chart_view")
     assert len(platform.asked("polygon")) == asked
+
+
+#: Each opened by a state of the app that nobody told of it.
+OPENED = {
+    ("S1", "d1"): "NVDA", ("S1", "m15"): "AMD", ("S1", "h1"): "META", ("S1", "h4"): "GOOGL",
+    ("S1", "w1"): "NFLX", ("S2", "d1"): "INTC", ("S2", "m15"): "ORCL", ("S2", "h1"): "IBM",
+    ("S2", "h4"): "KO", ("S2", "w1"): "PEP",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("state", "timeframe"), OPENED)
+def test_a_new_symbol_opens_at_once_and_fills_to_two_years(
+    app_of: Callable[[str], App], state: str, timeframe: str
+) -> None:
+    """The calls race as they do in the app; none of them may fail."""
+    app, ticker = app_of(state), OPENED[state, timeframe]
+    assert [one["ticker"] for one in app.call("searchSymbols", ticker.lower())] == [ticker]
+    with ThreadPoolExecutor(8) as pool:
+        seen = app.open(ticker, timeframe, pool)
+    deadline = time.monotonic() + 120
+    while not app.poll(ticker, timeframe, seen):
+        assert time.monotonic() < deadline, seen.banners[-1]
+        time.sleep(0.5)
+    app.poll(ticker, timeframe, seen)
+    percents = [banner["progress_percent"] for banner in seen.banners]
+    counted = [banner["bars_written"] for banner in seen.banners]
+    drawn = [len(app.drawn(chart)) for chart in seen.charts]
+    assert percents == sorted(percents)
+    assert counted == sorted(counted)
+    assert drawn == sorted(drawn)
+    # Of each poll the bars are counted first, then drawn.
+    polls = len(seen.banners) - (timeframe in {"m15", "h1", "h4"})
+    assert all(one <= two for one, two in zip(counted[-polls:], drawn[-polls:], strict=True))
+    assert counted[-1] == drawn[-1]
+    two_years = {"w1": 100, "d1": 490, "h4": 980, "h1": 3_400, "m15": 12_700}
+    assert drawn[-1] > two_years[timeframe]
+    app.call("addSymbol", ticker)
+    assert app.call("refreshWatchlist")["items"][-1]["avgLastPriceAll"] > 0
+    quote = app.call("fetchQuotes", ticker)["quotes"][0]
+    assert quote["week_52_low"] <= quote["last"] <= quote["week_52_high"]
+    assert app.call("removeSymbol", ticker)["success"] is True
+
+
+@pytest.mark.parametrize("state", ["S1", "S2", "HEAD"])
+def test_the_sync_button_answers_and_the_chart_loads_again(
+    looks: list[Look], app_of: Callable[[str], App], state: str
+) -> None:
+    assert looks
+    app = app_of(state)
+    began = time.monotonic()
+    told = app.call("userRefresh", "SPY")
+    assert time.monotonic() - began < 12
+    assert (told["symbol"], told["success"]) == ("SPY", True)
+    if state != "HEAD":
+        assert len(app.drawn(app.chart("SPY", "h1"))) > 3_400
+
+
+def test_the_first_screens_of_head_load(looks: list[Look], app_of: Callable[[str], App]) -> None:
+    assert looks
+    app = app_of("HEAD")
+    app.sync("SPY", "chart_view")
+    chart = app.call("fetchUnifiedChart", "SPY", timeframe="d1", days="1825")
+    assert len(chart["bars"]) > 490
+    page = app.call("fetchChartReadPage", "SPY")
+    assert page["bars"]
+    app.call("addSymbol", "SPY")
+    assert app.call("reloadWatchlistData")["summary"]["total"] >= 1
+    app.call("fetchMarketStatus")
 
 
 def test_A32_A55_the_operator_sees_a_tick_and_the_queue(platform: Platform) -> None:

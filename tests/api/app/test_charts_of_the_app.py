@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
+from rehearsal.macos.structs import CHART
+from rehearsal.macos.swift import decode
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
@@ -225,7 +228,6 @@ def test_a_long_range_comes_in_pages_the_newest_first(
     [
         ({}, 400, "Symbol is required"),
         ({"symbol": ""}, 400, "Symbol is required"),
-        ({"symbol": "ZZZZ"}, 404, "Symbol ZZZZ not found"),
         ({"symbol": "a b"}, 400, "symbol"),
         ({"symbol": "AAPL", "timeframe": "m7"}, 400, "Invalid timeframe. Must be one of"),
         ({"symbol": "AAPL", "days": 0}, 400, "days"),
@@ -262,19 +264,14 @@ def test_the_age_of_what_is_shown_is_told(filled: Any, app: Any) -> None:
     assert (empty["dataAgeHours"], empty["barCount"], empty["isStale"]) == (None, 0, True)
 
 
-def test_the_older_chart_answers_in_its_shape(
-    filled: Any, decoded: Callable[[bytes, Any], Any], flat_chart: Any
-) -> None:
+def test_the_older_chart_answers_in_its_shape(filled: Any) -> None:
     reply = filled.get("chart?symbol=aapl&timeframe=h1&days=60")
-    chart = decoded(reply.body, flat_chart)
-    assert len(chart["bars"]) == chart["meta"]["totalBars"] == 7 * (len(filled.days(60)) + 1)
-    assert chart["meta"]["isMarketOpen"] is False
-    assert (chart["freshness"]["ageMinutes"], chart["freshness"]["slaMinutes"]) == (120, 120)
-    assert filled.get("chart?symbol=ZZZZ").error == "Symbol ZZZZ not found"
+    decode(reply.body, CHART)
+    chart = reply.json
+    assert len(chart["bars"]) == 7 * (len(filled.days(60)) + 1)
     assert filled.get("chart").status == 400
     wrong = filled.get("chart?symbol=AAPL&timeframe=x")
     assert (wrong.status, "Invalid timeframe. Must be one of" in wrong.error) == (400, True)
-    assert filled.post("chart", {}).status == 405
 
 
 def test_quotes_of_stored_bars_have_every_number(filled: Any, app: Any) -> None:
@@ -282,13 +279,34 @@ def test_quotes_of_stored_bars_have_every_number(filled: Any, app: Any) -> None:
     (quote,) = found["quotes"]
     assert (quote["symbol"], quote["last"], quote["source"]) == ("AAPL", 111.0, "stored_bars")
     assert quote["change"] == pytest.approx(111.0 - 100.5)
+    # Nobody told them: the last price, and the range and the mean of the bars there are.
+    assert (quote["bid"], quote["ask"]) == (111.0, 111.0)
+    assert (quote["week_52_low"], quote["week_52_high"]) == (99.0, 112.0)
+    days = len(filled.days(60))
+    assert quote["average_volume"] == pytest.approx((260.0 * days + 14.0) / (days + 1))
     assert found["market_state"] == "postmarket"
     assert app.quotes("ZZZZ")["quotes"] == []
-    assert filled.get("quotes").status == 400
-    assert (
-        filled.get("quotes?symbols=" + ",".join(["A"] * 51)).error == "symbols: at most 50 at once"
-    )
-    assert filled.get("quotes?symbols=a%20b").status == 400
+    for path in ("quotes", "/quotes"):
+        assert filled.get(path).status == 400
+        many = filled.get(path + "?symbols=" + ",".join(["A"] * 51))
+        assert many.error == "symbols: at most 50 at once"
+        assert filled.get(path + "?symbols=a%20b").status == 400
+
+
+def test_the_change_of_a_first_day_is_that_since_its_open(api: Any, app: Any) -> None:
+    app.ensure("AAPL", "m15", 30)
+    api.fill("AAPL", api.days(1))
+    (quote,) = app.quotes("AAPL")["quotes"]
+    assert (quote["open"], quote["last"], quote["change"]) == (100.0, 100.5, 0.5)
+    assert quote["change_percentage"] == 0.5
+    assert quote["average_volume"] == quote["volume"] == 260.0
+
+
+def test_a_symbol_that_trades_no_more_has_the_range_of_its_last_year(api: Any, app: Any) -> None:
+    app.ensure("AAPL", "m15", 730)
+    api.fill("AAPL", api.days(730)[:20])
+    (quote,) = app.quotes("AAPL")["quotes"]
+    assert (quote["last"], quote["week_52_low"], quote["week_52_high"]) == (100.5, 99.0, 101.0)
 
 
 def test_a_person_sees_the_same_bars_as_the_app(

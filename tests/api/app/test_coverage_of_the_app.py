@@ -72,7 +72,8 @@ def test_A52_both_windows_are_taken_and_a_smaller_one_takes_nothing_back(
     for asked in (300, 100, 150, 0):
         body = {"symbol": "AAPL", "timeframe": "m15", "window_days": 5, "priority": asked}
         assert api.post("ensure-coverage", body).status == 200
-    assert api.sql("select window_days, priority from job_definitions") == [(730, 300)]
+    asked = "select window_days, priority from job_definitions where timeframe = 'm15'"
+    assert api.sql(asked) == [(730, 300)]
     later = app.ensure("TSLA", "h1", 365)
     assert progress(app.ensure("TSLA", "h1", 730))["total_slices"] > progress(later)["total_slices"]
 
@@ -81,6 +82,7 @@ def test_A12_B9_repeated_polls_write_nothing(api: Any, app: Any) -> None:
     """Failure mode 47: each poll caused writes."""
     app.ensure("AAPL", "h1", 730)
     app.ensure("AAPL", "d1", 365)
+    app.ensure("AAPL", "h1", 5)
     versions = "select xmin::text, id::text from {} order by 2"
     tables = ("job_definitions", "job_runs", "symbols")
     before = [api.sql(versions.format(table)) for table in tables]

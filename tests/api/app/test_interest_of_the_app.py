@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 
+from rehearsal.macos.swift import plain_instant
+
 ANON_USER = "00000000-0000-0000-0000-000000000000"
 TRACKED = (
     "select s.ticker, t.source, t.priority, t.user_id::text from user_symbol_tracking t"
     " join symbols s on s.id = t.symbol_id order by 1, 2"
 )
+AVERAGES = ("DailyVolumeAll", "DailyVolume10d", "LastPriceAll", "LastPrice10d")
 WANTED = (
     "select symbol, timeframe::text, window_days, priority from job_definitions d"
     " order by symbol, d.timeframe"
@@ -126,6 +129,11 @@ def test_B34_a_watchlist_is_changed_and_listed(api: Any, app: Any) -> None:
     assert app.watchlist("list")["items"] == []
     added = app.watchlist("add", "tsla")
     assert added["symbol"] == "TSLA"
+    assert added["jobStatus"] == [{"jobType": "backfill", "status": "pending"}]
+    # Without a fraction of a second: the app's formatter takes none.
+    assert plain_instant(added["items"][0]["addedAt"]) is not None
+    assert added["items"][0]["jobStatus"] is None
+    assert added["avgLastPriceAll"] is None
     assert [item["symbol"] for item in added["items"]] == ["TSLA"]
     assert api.sql(TRACKED) == [("TSLA", "watchlist", 300, ANON_USER)]
     again = app.watchlist("add", "TSLA")
@@ -139,7 +147,12 @@ def test_B34_a_watchlist_is_changed_and_listed(api: Any, app: Any) -> None:
 def test_a_watchlist_shows_volumes_and_prices_of_stored_bars(api: Any, app: Any) -> None:
     app.watchlist("add", "AAPL")
     api.fill("AAPL", api.days(30), close=100.25)
-    (item,) = app.watchlist("list")["items"]
+    again = app.watchlist("add", "AAPL")
+    (item,) = again["items"]
+    assert app.watchlist("list")["items"] == [item]
+    # A new row shows what stands beside `success`.
+    names = [f"avg{name}" for name in AVERAGES]
+    assert [again[name] for name in names] == [item[name] for name in names]
     assert item["lastPrice"] == item["avgLastPrice10d"] == item["avgLastPriceAll"] == 100.25
     assert item["avgDailyVolume10d"] == item["avgDailyVolumeAll"] == 260.0
 
