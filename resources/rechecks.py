@@ -224,9 +224,9 @@ update rechecks set ended_at = clock_timestamp(), request_at = clock_timestamp()
 """
 _FAILED = """
 update rechecks set
-  ended_at = case when %(is_final)s then clock_timestamp() end,
-  request_at = clock_timestamp(),
-  due_at = clock_timestamp() + greatest(
+  ended_at = case when %(is_final)s then statement_timestamp() end,
+  request_at = statement_timestamp(),
+  due_at = statement_timestamp() + greatest(
     interval '1 minute', retry_delay(failures + 1), make_interval(secs => %(wait)s)),
   claim_id = null, claimed_at = null, failures = failures + 1, error = %(error)s
  where claim_id = %(claim)s

@@ -45,6 +45,14 @@ def known_symbol(connection: Connection, ticker: str) -> UUID | None:
     return UUID(str(row[0])) if row else None
 
 
+def asset_type(connection: Connection, symbol_id: UUID) -> str:
+    """Return what a known symbol is, such as `stock`."""
+    row = connection.execute(
+        "select asset_type from symbols where id = %s", (symbol_id,)
+    ).fetchone()
+    return str(row[0]) if row else "stock"
+
+
 def partition_tickers(database: Database) -> list[str]:
     """Return the tickers that are partitions, ascending.
 

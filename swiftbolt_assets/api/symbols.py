@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Annotated, Any
-from uuid import NAMESPACE_URL, uuid5
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -42,6 +42,11 @@ def symbols_search(
     return Json(rows)
 
 
+def offered_id(ticker: str) -> UUID:
+    """Return the id of a ticker that nobody has opened yet: it serves lists and empty charts."""
+    return uuid5(NAMESPACE_URL, f"swiftbolt:symbol:{ticker}")
+
+
 def _offer(text: str) -> dict[str, Any] | None:
     """Return a well-formed ticker as one that may be added, None for other texts.
 
@@ -52,7 +57,7 @@ def _offer(text: str) -> dict[str, Any] | None:
     except UsageError:
         return None
     return {
-        "id": uuid5(NAMESPACE_URL, f"swiftbolt:symbol:{ticker}"),
+        "id": offered_id(ticker),
         "ticker": ticker,
         "asset_type": "stock",
         "description": "not known here yet; open it to fetch its bars",
