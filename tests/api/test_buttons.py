@@ -258,7 +258,8 @@ def test_an_answer_that_came_by_another_way_ends_the_wait(
         wait_for(lambda: filled.sql("select from rechecks"), "the press is noted")
         filled.sql(
             "insert into session_coverage"
-            " (symbol_id, day, state, expected, bars, answers, provider) select id, '2026-11-20', 'provisional', 26, 26, 0, 'tradier' from symbols"
+            " (symbol_id, day, state, expected, bars, answers, provider)"
+            " select id, '2026-11-20', 'provisional', 26, 26, 0, 'tradier' from symbols"
             " where ticker = 'AAPL'"
         )
         told = pressed.result(15)
