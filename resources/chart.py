@@ -62,8 +62,9 @@ class ChartPage:
     older_before: datetime | None
 
 
-def chart_page(connection: Connection, wanted: ChartRange) -> ChartPage:
-    """Return the newest bars of a range, `MOST` at most, ascending, no `ts` twice."""
+def chart_page(connection: Connection, wanted: ChartRange, *, most: int | None = None) -> ChartPage:
+    """Return the newest bars of a range, `most` (or `MOST`) at most, ascending, no `ts` twice."""
+    most = most or MOST
     unit = AGGREGATED.get(wanted.timeframe)
     values = {
         "symbol": wanted.symbol_id,
@@ -72,26 +73,31 @@ def chart_page(connection: Connection, wanted: ChartRange) -> ChartPage:
         "end": wanted.end,
         "adjusted": wanted.adjusted,
         "unit": unit,
-        "most": MOST + 1,
+        "most": most + 1,
     }
     with connection.cursor(binary=True) as cursor:
         cursor.execute(_AGGREGATED if unit else _STORED, values)
         rows = cursor.fetchall()
-    if len(rows) > MOST:
+    if len(rows) > most:
         # Both ends of a range are included: the next page ends before this one's oldest bar.
-        kept = rows[-MOST:]
+        kept = rows[-most:]
         return ChartPage(kept, datetime.fromisoformat(kept[0][0]) - timedelta(seconds=1))
     return ChartPage(rows, None)
 
 
 def has_work(connection: Connection, ticker: str) -> bool:
     """Return whether something of a symbol waits or is asked for."""
-    row = connection.execute(
-        "select exists ("
-        " select from job_runs where symbol = %s and status in ('queued', 'running'))",
-        (ticker,),
-    ).fetchone()
+    row = connection.execute(_HAS_WORK, {"symbol": ticker}).fetchone()
     return bool(row and row[0])
+
+
+_HAS_WORK = """
+select exists (
+    select from job_runs where symbol = %(symbol)s and status in ('queued', 'running'))
+  or exists (
+    select from rechecks r join symbols s on s.id = r.symbol_id
+     where s.ticker = %(symbol)s and r.ended_at is null)
+"""
 
 
 _TEXT = "to_char(ts at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') as ts"

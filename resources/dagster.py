@@ -140,8 +140,8 @@ class PolygonResource(dg.ConfigurableResource[None]):
     base_url: str | None
     requests_per_minute: int
 
-    def open(self, storage: Storage, *, probe: bool = False) -> BarProvider:
-        """Return the client; `probe` lets one request through a cool-down.
+    def open(self, storage: Storage, *, probe: bool = False, single: bool = False) -> BarProvider:
+        """Return the client; `probe` lets one request through a cool-down, `single` retries none.
 
         Raises:
             ConfigurationError: only the other provider has a key.
@@ -151,7 +151,7 @@ class PolygonResource(dg.ConfigurableResource[None]):
         health = ProviderHealth(storage.database.connect)
         # Inside the guard: a slice has begun when the provider is asked, not when it cools down.
         announced = AnnouncedProvider(PolygonClient(transport), storage.work)
-        return GuardedProvider(announced, health, probe=probe)
+        return GuardedProvider(announced, health, probe=probe, single=single)
 
     def open_splits(self, storage: Storage) -> PolygonSplits:
         """Return the client of the list of splits; what it meets is not held against bars.
@@ -221,8 +221,7 @@ class TradierResource(dg.ConfigurableResource[None]):
 
     def is_off(self) -> bool:
         """Return whether only Polygon has a key: today is off then."""
-        settings = read_settings()
-        return settings.tradier_token is None and not settings.simulated
+        return not read_settings().has_live
 
     def budget(self, storage: Storage) -> int | None:
         """Return the requests a minute, as Tradier's last reply named them; None without a limit.
@@ -248,8 +247,10 @@ class TradierResource(dg.ConfigurableResource[None]):
                 return None
         return self.open(storage)
 
-    def open(self, storage: Storage, *, probe: bool = False) -> BarProvider | None:
-        """Return the client, or None when today is off."""
+    def open(
+        self, storage: Storage, *, probe: bool = False, single: bool = False
+    ) -> BarProvider | None:
+        """Return the client, or None when today is off; `single` retries no request."""
         settings = read_settings()
         if self.is_off():
             return None
@@ -263,4 +264,4 @@ class TradierResource(dg.ConfigurableResource[None]):
             learns=True,
         )
         health = ProviderHealth(storage.database.connect)
-        return GuardedProvider(TradierClient(transport), health, probe=probe)
+        return GuardedProvider(TradierClient(transport), health, probe=probe, single=single)

@@ -210,14 +210,23 @@ class GuardedProvider:
         health: the shared memory.
         probe: lets one request through a cool-down at once, without retries; its outcome ends or
             renews the cool-down.
+        single: no request is retried.
 
     """
 
-    def __init__(self, inner: BarProvider, health: ProviderHealth, *, probe: bool = False) -> None:
+    def __init__(
+        self,
+        inner: BarProvider,
+        health: ProviderHealth,
+        *,
+        probe: bool = False,
+        single: bool = False,
+    ) -> None:
         self.name = inner.name
         self._inner = inner
         self._health = health
         self._probe = probe
+        self._single = single
         self._lock = threading.Lock()
 
     def fetch(self, symbol: str, first: date, last: date, *, priority: int) -> Answer:
@@ -232,7 +241,7 @@ class GuardedProvider:
         with self._lock:
             leave = self._health.admit(self.name, symbol, at_once=self._probe)
             self._probe = self._probe and not leave.is_probe
-        if not leave.is_single:
+        if not (leave.is_single or self._single):
             return self._fetch(symbol, first, last, priority)
         with without_retries():
             return self._fetch(symbol, first, last, priority)

@@ -65,6 +65,25 @@ class ChartSplit:
     state: str
 
 
+@dataclass(frozen=True)
+class PendingSplit:
+    """A split that is yet to come, or comes today.
+
+    Attributes:
+        symbol: canonical ticker.
+        kind: split, forward_split, reverse_split or stock_dividend.
+        day: the first one of the new shares.
+        split_from, split_to: so many old shares become so many new ones.
+
+    """
+
+    symbol: str
+    kind: str
+    day: date
+    split_from: float
+    split_to: float
+
+
 def session_gaps(connection: Connection, symbol: str, first: date, last: date) -> Sequence[Gap]:
     """Return the sessions from `first` to `last` that are not simply full, oldest first."""
     rows = connection.execute(
@@ -86,3 +105,18 @@ def chart_splits(connection: Connection, symbol: str) -> Sequence[ChartSplit]:
         (symbol,),
     ).fetchall()
     return [ChartSplit(*row) for row in rows]
+
+
+def pending_splits(connection: Connection, symbol: str | None, most: int) -> Sequence[PendingSplit]:
+    """Return splits that are listed for today or later, of a symbol or of all, the next first."""
+    rows = connection.execute(_PENDING, {"symbol": symbol, "most": most}).fetchall()
+    return [PendingSplit(*row) for row in rows]
+
+
+_PENDING = """
+select s.ticker, p.adjustment_type, p.effective_date, p.split_from, p.split_to
+  from splits p join symbols s on s.id = p.symbol_id
+ where p.effective_date >= market_today() and (%(symbol)s::text is null or s.ticker = %(symbol)s)
+ order by p.effective_date, s.ticker, p.adjustment_type, p.ratio
+ limit %(most)s
+"""

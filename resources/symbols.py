@@ -55,6 +55,20 @@ def symbol_name(connection: Connection, ticker: str) -> str:
     return str(row[0]) if row else ""
 
 
+def id_to_be(connection: Connection, ticker: str) -> UUID:
+    """Return the id of a canonical ticker that nobody has opened yet; it keeps it."""
+    row = connection.execute("select symbol_id(%s)", (ticker,)).fetchone()
+    return UUID(str(row[0])) if row else UUID(int=0)
+
+
+def asset_type(connection: Connection, symbol_id: UUID) -> str:
+    """Return what a known symbol is, such as `stock`."""
+    row = connection.execute(
+        "select asset_type from symbols where id = %s", (symbol_id,)
+    ).fetchone()
+    return str(row[0]) if row else "stock"
+
+
 def partition_tickers(database: Database) -> list[str]:
     """Return the tickers that are partitions, ascending.
 

@@ -4,7 +4,8 @@ Every decision that must not be lost is one SQL function (`migrations/sql/0001_p
 `0001_work.sql`, `0008_refusals.sql`); a slice is settled by the transaction that stores its bars
 (`session_rows.py`).
 
-What belongs here: calling these functions. What does not: which symbol may be claimed
+What belongs here: calling these functions, and what holds for all claims, those of rechecks
+(`rechecks.py`) included. What does not: which symbol may be claimed
 (`market/lanes.py`), how a claim becomes runs (`swiftbolt_assets/orchestration/launching.py`), what
 people see of the queue (`backlog.py`).
 """
@@ -152,14 +153,9 @@ class WorkQueue:
         return Claim(claim_id, rows[0][0], max(row[1] for row in rows), slices)
 
     def open_claims(self) -> list[OpenClaim]:
-        """Return the claims that hold unfinished slices, oldest first."""
+        """Return the claims that hold unfinished slices or rechecks, oldest first."""
         with self._database.transaction() as connection:
-            rows = connection.execute(
-                "select claim_id, symbol, max(priority), min(claimed_at),"
-                " extract(epoch from clock_timestamp() - min(claimed_at))::float8"
-                " from job_runs where claim_id is not null and status in ('queued', 'running')"
-                " group by claim_id, symbol order by min(claimed_at)"
-            ).fetchall()
+            rows = connection.execute(_OPEN_CLAIMS).fetchall()
         return [OpenClaim(UUID(str(row[0])), *row[1:]) for row in rows]
 
     def begin(self, symbol: str, first: date, last: date) -> None:
@@ -218,7 +214,10 @@ class WorkQueue:
                 "select release_claims(%s, %s, %s, %s, %s)",
                 (list(claims), message[:_MESSAGE_LENGTH], *(span or (None, None)), code),
             ).fetchone()
-        return row[0] if row else 0
+            rechecks = connection.execute(
+                _RELEASE_RECHECKS, (message[:_MESSAGE_LENGTH], list(claims))
+            ).rowcount
+        return (row[0] if row else 0) + rechecks
 
     def cancel(self, claims: Collection[UUID], message: str) -> int:
         """End what claims hold because a person cancelled it; return how many rows that were."""
@@ -228,7 +227,8 @@ class WorkQueue:
             row = connection.execute(
                 "select cancel_claims(%s, %s)", (list(claims), message)
             ).fetchone()
-        return row[0] if row else 0
+            rechecks = connection.execute(_CANCEL_RECHECKS, (message, list(claims))).rowcount
+        return (row[0] if row else 0) + rechecks
 
     def restart(self, symbol: str) -> int:
         """Start a symbol's attempts anew; return how many rows had used some up."""
@@ -294,3 +294,29 @@ class Listener:
             return any(True for _ in self._connection.notifies(timeout=seconds, stop_after=1))
         except psycopg.Error as error:
             raise StorageError(f"database: {first_line(error)}") from error
+
+
+_OPEN_CLAIMS = """
+select claim_id, symbol, priority, claimed_at,
+  extract(epoch from clock_timestamp() - claimed_at)::float8
+  from (
+    select claim_id, symbol, max(priority) as priority, min(claimed_at) as claimed_at
+      from job_runs where claim_id is not null and status in ('queued', 'running')
+     group by claim_id, symbol
+    union all
+    select r.claim_id, s.ticker, r.priority, r.claimed_at
+      from rechecks r join symbols s on s.id = r.symbol_id where r.claim_id is not null
+  ) claims
+ order by claimed_at
+"""
+# Its request may have been sent: the next one is a minute away.
+_RELEASE_RECHECKS = """
+update rechecks set claim_id = null, claimed_at = null, failures = failures + 1, error = %s,
+  due_at = greatest(clock_timestamp(), request_at + interval '1 minute',
+    case when failures > 0 then clock_timestamp() + retry_delay(failures) end)
+ where claim_id = any(%s)
+"""
+_CANCEL_RECHECKS = """
+update rechecks set claim_id = null, claimed_at = null, error = %s, ended_at = clock_timestamp()
+ where claim_id = any(%s)
+"""

@@ -9,24 +9,30 @@ launched (`orchestration/launching.py`).
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from resources.provider_health import ProviderHealth
 from resources.rate_limit import PATIENT_S, closed_error, closed_for
+from resources.rechecks import RecheckBook
 from swiftbolt_assets.assets.describing import GROUP
 from swiftbolt_assets.assets.partitions import bar_partitions, symbol_set
+from swiftbolt_assets.clock import new_york_date
+from swiftbolt_assets.market.hours import newest_session
 from swiftbolt_assets.market.lanes import least_priority, lowest
+from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.shards import UNDIVIDED, Shards
-from swiftbolt_assets.orchestration.launching import requests_for
+from swiftbolt_assets.orchestration.launching import recheck_request, requests_for
 from swiftbolt_assets.orchestration.lost_claims import reap
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import date
 
     from resources.dagster import PostgresResource, Storage
+    from resources.rechecks import Recheck
     from resources.work import Claim
 
 #: Fits the daemon's loop of five seconds: no other sensor waits longer than without it.
@@ -43,6 +49,7 @@ class Rules:
         most: symbols that are worked on at once.
         background: whether the platform's own symbols are filled.
         shards: whose assets are launched.
+        has_live: whether today's bars are to be had.
 
     """
 
@@ -50,6 +57,7 @@ class Rules:
     most: int
     background: bool
     shards: Shards = UNDIVIDED
+    has_live: bool = True
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,7 @@ class Taken:
 
     Attributes:
         claims: what is to be launched.
+        rechecks: what is to be asked for once more, of the day.
         sentence: why there is nothing else.
         is_more: whether symbols wait to be planned: the next look need not wait.
         again_s: when to look again though nothing is announced, None for no need.
@@ -68,6 +77,13 @@ class Taken:
     sentence: str
     is_more: bool = False
     again_s: float | None = None
+    rechecks: Sequence[tuple[Recheck, date]] = ()
+
+    @property
+    def symbols(self) -> list[str]:
+        """Return whom it is about, ascending, none twice."""
+        rechecked = [recheck.symbol for recheck, _ in self.rechecks]
+        return sorted({*rechecked, *(claim.symbol for claim in self.claims)})
 
 
 def build_backfill_sensor(postgres: PostgresResource, rules: Rules) -> dg.SensorDefinition:
@@ -86,11 +102,11 @@ def build_backfill_sensor(postgres: PostgresResource, rules: Rules) -> dg.Sensor
         storage.work.beat()
         cursor = _reap_when_due(context, storage)
         taken = _look_and_wait(storage, rules)
-        if not taken.claims:
+        if not taken.symbols:
             return dg.SensorResult(skip_reason=taken.sentence, cursor=cursor)
         requests = []
         additions = []
-        wanted = rules.shards.divided(sorted({claim.symbol for claim in taken.claims}))
+        wanted = rules.shards.divided(taken.symbols)
         for shard, symbols in wanted.items():
             known = set(context.instance.get_dynamic_partitions(shard.partition_set))
             if missing := [symbol for symbol in symbols if symbol not in known]:
@@ -98,6 +114,8 @@ def build_backfill_sensor(postgres: PostgresResource, rules: Rules) -> dg.Sensor
         for claim in taken.claims:
             shard = rules.shards.of(claim.symbol)
             requests += requests_for(claim, shard, partitions[shard])
+        for recheck, day in taken.rechecks:
+            requests.append(recheck_request(recheck, day, rules.shards.of(recheck.symbol)))
         return dg.SensorResult(
             run_requests=requests,
             dynamic_partitions_requests=additions,
@@ -128,7 +146,7 @@ def _look_and_wait(storage: Storage, rules: Rules) -> Taken:
         while True:
             taken = take_on(storage, rules)
             left = deadline - time.monotonic()
-            if taken.claims or left <= 0:
+            if taken.symbols or left <= 0:
                 return taken
             if not taken.is_more:
                 # The end of a pause is not announced.
@@ -146,17 +164,45 @@ def take_on(storage: Storage, rules: Rules) -> Taken:
     """
     work = storage.work
     is_more = work.plan_some(least_priority=lowest(background=rules.background)).is_more
+    priorities = [claim.priority for claim in work.open_claims()]
+    rechecks = _rechecked(storage, rules, priorities)
+    return replace(_claimed(storage, rules, priorities, is_more=is_more), rechecks=rechecks)
+
+
+def _rechecked(
+    storage: Storage, rules: Rules, priorities: list[int]
+) -> Sequence[tuple[Recheck, date]]:
+    """Claim what somebody has pressed a button for; their priorities are added to the others."""
+    now = storage.clock.now()
+    day = newest_session(xnys(), now, has_live=rules.has_live).day
+    is_past = day < new_york_date(now)
+    if ProviderHealth(storage.database.connect).rests("polygon" if is_past else "tradier"):
+        return ()
+    book = RecheckBook(storage.database)
+    taken: list[tuple[Recheck, date]] = []
+    while True:
+        least = least_priority(priorities, rules.most, background=rules.background)
+        recheck = (
+            None if least is None else book.claim(day=day, is_past=is_past, least_priority=least)
+        )
+        if recheck is None:
+            return taken
+        taken.append((recheck, day))
+        priorities.append(recheck.priority)
+
+
+def _claimed(storage: Storage, rules: Rules, priorities: list[int], *, is_more: bool) -> Taken:
+    """Claim slices; their priorities are added to the others."""
     health = ProviderHealth(storage.database.connect)
     if (cooling := health.rests("polygon")) is not None:
         return Taken((), str(cooling.error()), is_more, cooling.seconds)
     cooling = health.cooling("polygon")
     if (closed := closed_for(storage.database.connect, "polygon")) > PATIENT_S:
         return Taken((), f"polygon: {closed_error(closed)}", is_more, closed)
-    priorities = [claim.priority for claim in work.open_claims()]
     claims: list[Claim] = []
     while True:
         least = least_priority(priorities, rules.most, background=rules.background)
-        claim = None if least is None else work.claim(least_priority=least)
+        claim = None if least is None else storage.work.claim(least_priority=least)
         if claim is None:
             break
         claims.append(claim)

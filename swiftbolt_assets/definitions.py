@@ -40,7 +40,13 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     shards = Shards(settings.shards)
     bars = {shard: build_bar_assets(settings.first_date, derived, shard) for shard in shards.all}
     postgres = PostgresResource()
-    rules = Rules(settings.first_date, settings.max_concurrent_jobs, settings.background, shards)
+    rules = Rules(
+        settings.first_date,
+        settings.max_concurrent_jobs,
+        settings.background,
+        shards,
+        settings.has_live,
+    )
     least = lowest(background=settings.background)
     live = build_live_job(derived, least, shards)
     retention = build_retention_job()

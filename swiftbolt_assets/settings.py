@@ -124,6 +124,11 @@ class Settings:
         return self.polygon_key is None and self.tradier_token is None
 
     @property
+    def has_live(self) -> bool:
+        """Return whether today's bars can be had."""
+        return self.tradier_token is not None or self.simulated
+
+    @property
     def embedded(self) -> bool:
         """Return whether the embedded Postgres is used."""
         return self.database_url is None

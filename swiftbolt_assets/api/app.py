@@ -19,10 +19,13 @@ from resources.jwks import PublicKeys
 from swiftbolt_assets.api import (
     charts,
     coverage,
+    flat_charts,
     interest,
+    markets,
     news,
     pages,
     quotes,
+    refreshing,
     root,
     symbols,
     vitals,
@@ -87,7 +90,8 @@ def build_app(settings: Settings, database: Database, keys: ApiKeys, host: str) 
     public_keys = PublicKeys(settings.jwks_url).of_token if settings.jwks_url else None
     app.state.gate = Gate(keys, settings.anon_user, public_keys)
     app.state.meters = vitals.Meters()
-    for module in (coverage, interest, charts, symbols, quotes, work, news):
+    functions = (coverage, interest, charts, flat_charts, refreshing, symbols, quotes, markets)
+    for module in (*functions, work, news):
         app.include_router(
             module.router, prefix=PREFIX, tags=["functions"], responses=problems(*EVERYWHERE)
         )

@@ -1,17 +1,17 @@
-"""A symbol's bars for a chart: `chart-data-v2` and the older `chart`.
+"""A symbol's bars for a chart: `chart-data-v2`.
 
 A reply holds a bounded number of bars, the newest ones; what is older is one more request away.
-What belongs here: layers and the replies' shapes. What does not: which bars there are
-(`resources/chart.py`).
+What belongs here: layers and the reply's shape. What does not: which bars there are
+(`resources/chart.py`), the same as one list (`flat_charts.py`).
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import msgspec
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from resources import chart
@@ -21,26 +21,19 @@ from swiftbolt_assets.api.auth import AnyCaller
 from swiftbolt_assets.api.description import answers
 from swiftbolt_assets.api.fields import DAYS, INSTANT, required_symbol, required_timeframe
 from swiftbolt_assets.api.replies import HttpError, Json, encode, iso
-from swiftbolt_assets.api.shapes import Chart, FlatChart
-from swiftbolt_assets.api.state import ApiState, state_of
+from swiftbolt_assets.api.shapes import Chart
+from swiftbolt_assets.api.state import state_of
 from swiftbolt_assets.clock import NEW_YORK, midnight
-from swiftbolt_assets.market.live import closed_hours
-from swiftbolt_assets.market.sessions import xnys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
-    from resources.callers import Caller
     from swiftbolt_assets.clock import Clock
 
 router = APIRouter()
 _STALE_H, _RECENT_H, _ENOUGH_BARS = 24, 4, 250
-#: What the older chart shows unless told otherwise.
-_OLDER_DAYS = 365
 _LAYERS = ("historical", "intraday", "forecast")
-#: Minutes until a timeframe's newest bar is old (contract of `chart`).
-_SLA_MINUTES = {"m15": 30, "h1": 120, "h4": 480, "d1": 1_440, "w1": 10_080}
 
 
 _CHART = answers(Chart)
@@ -62,6 +55,12 @@ class ChartRequest(BaseModel):
     start: INSTANT | None = None
     end: INSTANT | None = None
     adjusted: bool = True
+
+
+class _Started(Protocol):
+    """What begins at an instant, ISO 8601."""
+
+    ts: str
 
 
 class Bar(msgspec.Struct):
@@ -131,66 +130,6 @@ def chart_data(asked: ChartRequest, request: Request, caller: AnyCaller) -> Resp
     return Json(body)
 
 
-@router.get("/chart", summary="The older flat chart", responses=answers(FlatChart))
-def flat_chart(
-    request: Request,
-    caller: AnyCaller,
-    symbol: Annotated[str | None, Query()] = None,
-    timeframe: Annotated[str, Query()] = "d1",
-    days: Annotated[DAYS, Query()] = _OLDER_DAYS,
-) -> Response:
-    """Return bars of history and today as one list."""
-    return Json(older_chart(state_of(request), caller, symbol, timeframe, days))
-
-
-def older_chart(
-    state: ApiState, caller: Caller, symbol: str | None, timeframe: str, days: int = _OLDER_DAYS
-) -> dict[str, Any]:
-    """Return the older chart's reply; a ticker that nobody has asked for yet has no bars.
-
-    Raises:
-        HttpError: 400, no symbol is given.
-        UsageError: a value is wrong; names it.
-
-    """
-    if not symbol:
-        raise HttpError(400, "Symbol is required")
-    ticker, token = required_symbol(symbol), required_timeframe(timeframe)
-    asked = ChartRequest(symbol=ticker, timeframe=token, days=days, includeForecast=False)
-    start, end = chart_range(asked, token, state.settings.clock)
-    with state.pool.transaction(caller) as connection:
-        symbol_id = known_symbol(connection, ticker)
-        page = chart.ChartPage([], None)
-        if symbol_id is not None:
-            page = chart.chart_page(connection, chart.ChartRange(symbol_id, token, start, end))
-        work = chart.has_work(connection, ticker)
-    now, sla = state.settings.clock.now(), _SLA_MINUTES[token]
-    newest = page.rows[-1][0] if page.rows else None
-    age = None if newest is None else (now - datetime.fromisoformat(newest)).total_seconds() / 60
-    is_fresh = age is not None and age <= sla
-    return {
-        "symbol": ticker,
-        "assetType": "stock",
-        "timeframe": token,
-        "bars": [dict(zip(chart.COLUMNS[:6], row[:6], strict=True)) for row in page.rows],
-        "meta": {
-            "lastBarTs": newest,
-            "dataStatus": "updating" if work else "fresh" if is_fresh else "stale",
-            "isMarketOpen": is_market_open(now),
-            "latestForecastRunAt": None,
-            "hasPendingSplits": False,
-            "pendingSplitInfo": None,
-            "totalBars": len(page.rows),
-            "requestedRange": {"start": iso(start), "end": iso(end)},
-        },
-        "freshness": {
-            "ageMinutes": None if age is None else int(age),
-            "slaMinutes": sla,
-            "isWithinSla": is_fresh,
-        },
-    }
-
-
 def chart_range(asked: ChartRequest, timeframe: str, clock: Clock) -> tuple[datetime, datetime]:
     """Return the first and last bar start that a request asks for, UTC, today's included.
 
@@ -224,7 +163,7 @@ def in_layers(bars: Sequence[Bar]) -> dict[str, list[Bar]]:
     return layers
 
 
-def quality(bars: Sequence[Bar], today: Sequence[Bar], now: datetime) -> dict[str, Any]:
+def quality(bars: Sequence[_Started], today: Sequence[_Started], now: datetime) -> dict[str, Any]:
     """Return how old and how deep the stored bars are."""
     newest = (today or bars)[-1].ts if (today or bars) else None
     age = None if newest is None else (now - datetime.fromisoformat(newest)).total_seconds() / 3600
@@ -238,11 +177,6 @@ def quality(bars: Sequence[Bar], today: Sequence[Bar], now: datetime) -> dict[st
         "sufficientForML": count >= _ENOUGH_BARS,
         "barCount": count,
     }
-
-
-def is_market_open(now: datetime) -> bool:
-    """Return whether regular trading runs."""
-    return closed_hours(xnys(), now) is None
 
 
 def _layer(bars: Sequence[Bar]) -> dict[str, Any]:

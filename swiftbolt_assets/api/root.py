@@ -1,8 +1,8 @@
 """The two functions that older apps call at the root: `quotes`, and `chart`, the page's address.
 
 They send no `Accept` of their own: who shows `Authorization` or `apikey` gets JSON, anybody else
-the page. What belongs here: choosing. What does not: the replies (`charts.py`, `quotes.py`), the
-page (`pages.py`).
+the page. What belongs here: choosing. What does not: the replies (`flat_charts.py`, `quotes.py`),
+the page (`pages.py`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from swiftbolt_assets.api.auth import KEY_HEADERS, AnyCaller, require_caller
-from swiftbolt_assets.api.charts import older_chart
+from swiftbolt_assets.api.flat_charts import FlatChartRequest, shown_chart
 from swiftbolt_assets.api.pages import chart_page
 from swiftbolt_assets.api.quotes import quotes
 from swiftbolt_assets.api.replies import Json
@@ -33,7 +33,8 @@ def chart(
     if not any(name in request.headers for name in KEY_HEADERS):
         return chart_page(request)
     caller = require_caller(request)
-    return Json(older_chart(state_of(request), caller, symbol, timeframe))
+    asked = FlatChartRequest(symbol=symbol, timeframe=timeframe)
+    return Json(shown_chart(state_of(request), caller, asked))
 
 
 @router.api_route("/quotes", methods=["GET", "HEAD"])

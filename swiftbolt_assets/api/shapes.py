@@ -255,25 +255,193 @@ class Chart(BaseModel):
 
 
 class FlatBar(BaseModel):
-    """One bar of the older chart."""
+    """One bar of a list; `is_partial` where it is still forming, bands of forecasts only."""
 
     ts: datetime
-    open: float | None
-    high: float | None
-    low: float | None
+    open: float
+    high: float
+    low: float
     close: float
-    volume: float | None
+    volume: float
+    provider: str
+    dataStatus: str
+    is_forecast: bool
+    is_partial: bool
+    is_intraday: bool
+    confidence_score: float | None = None
+    upper_band: float | None = None
+    lower_band: float | None = None
 
 
-class FlatChart(BaseModel):
-    """Bars of history and today as one list."""
+class FlatLayer(BaseModel):
+    """A part of a list."""
+
+    count: int
+    provider: str
+    data: list[FlatBar]
+
+
+class FlatLayers(BaseModel):
+    """No start is in two of them."""
+
+    historical: FlatLayer
+    intraday: FlatLayer
+    forecast: FlatLayer
+
+
+class Span(BaseModel):
+    """From and to, both included."""
+
+    start: datetime
+    end: datetime
+
+
+class FlatMeta(BaseModel):
+    """What the bars are; `refreshing` while something of the symbol is at work."""
+
+    lastBarTs: datetime | None
+    dataStatus: Literal["refreshing", "no_data", "fresh", "stale"]
+    isMarketOpen: bool
+    latestForecastRunAt: None
+    hasPendingSplits: bool
+    pendingSplitInfo: str | None
+    totalBars: int
+    requestedRange: Span
+
+
+class Freshness(BaseModel):
+    """How old the newest bar is, and may be."""
+
+    ageMinutes: int | None
+    slaMinutes: float
+    isWithinSla: bool
+
+
+class FlatQuality(Quality):
+    """How old and how deep the shown bars are, and may be."""
+
+    slaHours: float
+
+
+class ChartPage(BaseModel):
+    """Bars of a symbol as one list; none where history begins.
+
+    The id of a ticker that nobody has opened yet serves lists only.
+    """
 
     symbol: str
+    symbol_id: UUID
     assetType: str
+    asset_type: str
     timeframe: _Timeframe
     bars: list[FlatBar]
-    meta: dict[str, Any]
-    freshness: dict[str, Any]
+
+
+class FlatChart(ChartPage):
+    """Bars of history, today and forecasts as one list, and in layers if asked for."""
+
+    optionsRanks: list[Any]
+    mlSummary: None
+    indicators: None
+    meta: FlatMeta
+    dataQuality: FlatQuality
+    freshness: Freshness
+    layers: FlatLayers | None = None
+
+
+class MarketHours(BaseModel):
+    """Regular hours; `nextClose` is the running session's, or the next one's."""
+
+    isOpen: bool
+    nextOpen: datetime
+    nextClose: datetime
+    timestamp: datetime
+
+
+class PendingAction(BaseModel):
+    """A split to come; new shares for one old share."""
+
+    symbol: str
+    type: Literal["split", "forward_split", "reverse_split", "stock_dividend"]
+    exDate: date
+    ratio: float
+    cashAmount: None
+
+
+class MarketStatus(BaseModel):
+    """The exchange now, and splits to come."""
+
+    market: MarketHours
+    pendingActions: list[PendingAction]
+
+
+class RefreshStep(BaseModel):
+    """A part of what a press asks for."""
+
+    step: str
+    status: Literal["completed", "pending", "skipped", "failed"]
+    message: str
+
+
+class RefreshSummary(BaseModel):
+    """Bars of all stored timeframes that are new or changed since the press; what is missing."""
+
+    backfillNeeded: bool
+    backfillQueued: bool
+    barsUpdated: int
+    mlJobQueued: Literal[False]
+    optionsJobQueued: Literal[False]
+    srCalculated: Literal[False]
+
+
+class Refreshed(BaseModel):
+    """What a press has come to; the duration is in milliseconds."""
+
+    symbol: str
+    success: bool
+    steps: list[RefreshStep]
+    summary: RefreshSummary
+    queuedJobs: list[str]
+    warnings: list[str]
+    nextExpectedUpdate: datetime
+    message: str
+    durationMs: int
+
+
+class BarsLoaded(BaseModel):
+    """Stored bars that are new or changed since the press; days and weeks are not stored."""
+
+    m15: int
+    h1: int
+    h4: int
+    d1: None
+    w1: None
+
+
+class ReloadResult(BaseModel):
+    """What became of one symbol."""
+
+    symbol: str
+    status: Literal["success", "pending", "error"]
+    message: str
+    barsLoaded: BarsLoaded | None
+
+
+class ReloadSummary(BaseModel):
+    """How many symbols; those that wait are in neither of the last two."""
+
+    total: int
+    success: int
+    errors: int
+
+
+class Reloaded(BaseModel):
+    """What a press for several symbols has come to."""
+
+    success: bool
+    message: str
+    summary: ReloadSummary
+    results: list[ReloadResult]
 
 
 class ShownQuote(BaseModel):

@@ -17,6 +17,7 @@ from uuid import UUID
 import dagster as dg
 
 from resources.dagster import PolygonResource, PostgresResource, TradierResource
+from resources.rechecks import RecheckBook
 from resources.splits import SplitBook
 from swiftbolt_assets.assets.checks import check_results, checks_of
 from swiftbolt_assets.assets.describing import asset_specs
@@ -33,6 +34,8 @@ DEFAULT_PRIORITY = 200
 PRIORITY_TAG = "dagster/priority"
 #: A run with this tag asks again for sessions that are settled.
 FORCE_TAG = "swiftbolt/force"
+#: A run with this tag asks once for the newest session: the claim of a button that was pressed.
+RECHECK_TAG = "swiftbolt/recheck"
 #: A run with this tag sends one request through a provider's cool-down.
 PROBE_TAG = "swiftbolt/probe"
 
@@ -68,6 +71,7 @@ def build_bar_assets(
         tags = context.run.tags
         storage = postgres.open()
         asked: dict[UUID, list[date]] = {}
+        recheck = UUID(tags[RECHECK_TAG]) if RECHECK_TAG in tags else None
         try:
             for symbol, of_symbol in groupby(keys, key=lambda key: key.symbol):
                 symbol_id = storage.symbol(symbol)
@@ -81,12 +85,16 @@ def build_bar_assets(
                     tradier=tradier,
                     force=tags.get(FORCE_TAG) == "true",
                     probe=tags.get(PROBE_TAG) == "true",
+                    recheck=recheck,
                 )
                 days = [key.day for key in of_symbol]
                 try:
                     asked[symbol_id] = run.execute(days)
                 except ProviderError as error:
-                    storage.work.fail(symbol, error, (days[0], days[-1]), priority=priority)
+                    if recheck is None:
+                        storage.work.fail(symbol, error, (days[0], days[-1]), priority=priority)
+                    else:
+                        RecheckBook(storage.database).failed(recheck, error)
                     raise
         except SwiftBoltError as error:
             raise dg.Failure(str(error), allow_retries=False) from error

@@ -53,10 +53,13 @@ class Course:
     Args:
         sessions: the unsettled past sessions.
         today: the current New York date.
+        once: one question is asked, whatever comes of it.
 
     """
 
-    def __init__(self, sessions: Iterable[Session], *, today: date) -> None:
+    def __init__(self, sessions: Iterable[Session], *, today: date, once: bool = False) -> None:
+        self._once = once
+        self._asked = False
         self._today = today
         self._pending = {session.day: session for session in sessions}
         self._again: dict[date, Session] = {}
@@ -70,7 +73,7 @@ class Course:
     @property
     def is_finished(self) -> bool:
         """Return whether nothing is left to ask."""
-        return not (self._pending or self._again)
+        return (self._once and self._asked) or not (self._pending or self._again)
 
     @property
     def repeats(self) -> bool:
@@ -133,7 +136,7 @@ class Course:
         """Leave a failed question for the end.
 
         Raises:
-            ProviderError: it is the second failure in a row.
+            ProviderError: it is the second failure in a row, or the only question's.
 
         """
         self._count_failure(error)
@@ -143,11 +146,11 @@ class Course:
         """Leave a question for the end whose answer contradicts what is known.
 
         Raises:
-            ProviderError: it is the fourth such answer in a row.
+            ProviderError: it is the fourth such answer in a row, or the only question's.
 
         """
         self._contradictions += 1
-        if self._contradictions >= _CONTRADICTIONS:
+        if self._once or self._contradictions >= _CONTRADICTIONS:
             raise error
         self.ask_again(question.asked)
 
@@ -174,10 +177,11 @@ class Course:
             raise self._postponed
 
     def _take(self, first: date, last: date) -> Question:
+        self._asked = True
         asked = [self._pending.pop(day) for day in sorted(self._pending) if first <= day <= last]
         return Question(tuple(asked), first, last)
 
     def _count_failure(self, error: ProviderError) -> None:
         self._failures += 1
-        if self._failures >= _FAILURES:
+        if self._once or self._failures >= _FAILURES:
             raise error

@@ -141,7 +141,13 @@ class Filler:
         self._witnesses = Witnesses(ledger.database)
 
     def fill(
-        self, target: Target, sessions: Sequence[Session], *, now: datetime, force: bool = False
+        self,
+        target: Target,
+        sessions: Sequence[Session],
+        *,
+        now: datetime,
+        force: bool = False,
+        once: bool = False,
     ) -> Iterator[Filled]:
         """Ask for the unsettled of `sessions` until all are settled, yielding each stored answer.
 
@@ -153,6 +159,7 @@ class Filler:
             sessions: past sessions, ascending.
             now: an instant of the market clock; history ends before its New York date.
             force: ask again for settled ones, too.
+            once: ask one question only, whatever its answer leaves open.
 
         Raises:
             ProviderError: the provider does not answer; what was yielded is stored.
@@ -174,7 +181,7 @@ class Filler:
         wanted = [s for s in sessions if force or not fill.is_settled(s)]
         revised = sessions_to_revise(wanted, fill.ledger, xnys(), today=today)
         riders = sessions_to_ride_along(wanted, fill.ledger, xnys(), now=now)
-        course = Course((*riders, *revised, *wanted), today=today)
+        course = Course((*riders, *revised, *wanted), today=today, once=once)
         while not course.is_finished:
             empty = self._empty_days(target, today) if course.repeats else frozenset()
             question = course.next_question(empty)

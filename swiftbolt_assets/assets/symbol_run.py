@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from resources.live import LiveBook
+from resources.rechecks import RecheckBook
 from resources.witnesses import Witnesses
 from swiftbolt_assets.assets.doubts import Doubts
 from swiftbolt_assets.assets.filling import Filler
@@ -24,8 +25,10 @@ from swiftbolt_assets.market.symbols import tradier_symbol
 from swiftbolt_assets.market.timeframes import Timeframe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from datetime import date
+    from uuid import UUID
 
     import dagster as dg
     from dagster._core.definitions.metadata import RawMetadataValue
@@ -57,7 +60,10 @@ class Cost:
 
 @dataclass(frozen=True)
 class SymbolRun:
-    """What one symbol's part of a run works with."""
+    """What one symbol's part of a run works with.
+
+    `recheck` is the claim of one that asks once, because somebody pressed a button.
+    """
 
     context: dg.AssetExecutionContext
     shard: Shard
@@ -67,6 +73,7 @@ class SymbolRun:
     tradier: TradierResource
     force: bool
     probe: bool
+    recheck: UUID | None = None
 
     def execute(self, days: Sequence[date]) -> list[date]:
         """Fill and report the asked days; return the past sessions among them, ascending.
@@ -79,22 +86,44 @@ class SymbolRun:
         today = self.storage.clock.today()
         sessions = [s for day in sorted(days) if (s := xnys().session(day)) is not None]
         past = [session for session in sessions if session.day < today]
-        with self.storage.ledger.symbol_turn(self.target.symbol_id, self._waiting):
-            if self.shard.asset(Timeframe.M15) in self._selected():
-                self._fill(past)
-            else:
-                rebuild(self.target, past, self.storage.bars)
-                self._report(past, self._stored(past), {})
-        for session in sessions:
-            if session.day == today:
-                self._refresh(session)
+        if self.recheck is None:
+            with self._turn():
+                self._serve(past)
+            for session in sessions:
+                if session.day == today:
+                    self._refresh(session)
+        elif past:
+            with self._turn():
+                self._ask_once(self.recheck, lambda: self._fill(past))
+        else:
+            # A fill of its history is no reason for today to wait.
+            self._ask_once(self.recheck, lambda: self._refresh(sessions[-1]))
         idle = sorted(set(days) - {session.day for session in sessions if session.day <= today})
         self._report_idle(idle)
         return [session.day for session in past]
 
-    def _fill(self, past: Sequence[Session]) -> None:
+    def _turn(self) -> AbstractContextManager[None]:
+        return self.storage.ledger.symbol_turn(self.target.symbol_id, self._waiting)
+
+    def _ask_once(self, claim: UUID, ask: Callable[[], None]) -> None:
+        """Ask, unless that was done within the last minute: then the claim waits to be released."""
+        book = RecheckBook(self.storage.database)
+        if book.begin(claim):
+            ask()
+            book.ended(claim)
+        else:
+            self.context.log.info(f"{self.target.symbol}: asked within the last minute already")
+
+    def _serve(self, past: Sequence[Session]) -> None:
         if not past:
             return
+        if self.shard.asset(Timeframe.M15) in self._selected():
+            self._fill(past)
+        else:
+            rebuild(self.target, past, self.storage.bars)
+            self._report(past, self._stored(past), {})
+
+    def _fill(self, past: Sequence[Session]) -> None:
         ledger = self.storage.ledger
         known = ledger.coverage(self.target.symbol_id, past[0].day, past[-1].day)
         now = self.storage.clock.now()
@@ -106,11 +135,14 @@ class SymbolRun:
             self.context.log.info(f"{self.target.symbol}: nothing to ask, all is stored")
             return
         filler = Filler(
-            self.polygon.open(self.storage, probe=self.probe), self.storage.bars, ledger
+            self.polygon.open(self.storage, probe=self.probe, single=self.recheck is not None),
+            self.storage.bars,
+            ledger,
         )
         by_day = {session.day: session for session in past}
         cost = Cost()
-        for filled in filler.fill(self.target, past, now=now, force=self.force):
+        once = self.recheck is not None
+        for filled in filler.fill(self.target, past, now=now, force=self.force, once=once):
             self._log(filled)
             cost = cost.plus(filled)
             # What must be asked again is not done, and is reported once it is.
@@ -145,7 +177,9 @@ class SymbolRun:
             )
             self._report_idle([session.day])
             return
-        provider = self.tradier.open(self.storage, probe=self.probe)
+        provider = self.tradier.open(
+            self.storage, probe=self.probe, single=self.recheck is not None
+        )
         if provider is None:
             self.context.log.warning("TRADIER_TOKEN is unset: today's bars are off")
             self._report_idle([session.day])

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
 
 from resources.postgres import first_line
-from swiftbolt_assets.assets.bars import FORCE_TAG, PRIORITY_TAG, PROBE_TAG
+from swiftbolt_assets.assets.bars import FORCE_TAG, PRIORITY_TAG, PROBE_TAG, RECHECK_TAG
 from swiftbolt_assets.assets.describing import asset_specs
 from swiftbolt_assets.assets.partitions import BarKey
 from swiftbolt_assets.errors import StorageError, SwiftBoltError
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         RunRequest,
     )
 
+    from resources.rechecks import Recheck
     from resources.work import Claim, Slice
     from swiftbolt_assets.market.shards import Shard
     from swiftbolt_assets.orchestration.presence import Platform
@@ -165,6 +166,30 @@ def requests_for(
             )
         )
     return requests
+
+
+def recheck_request(recheck: Recheck, day: date, shard: Shard) -> RunRequest:
+    """Return what asks once more for a symbol's newest session.
+
+    Args:
+        recheck: of a symbol.
+        day: that session.
+        shard: the symbol's.
+
+    """
+    from dagster import RunRequest
+
+    spec = RunSpec(recheck.symbol, day, day, recheck.priority, force=True, probe=False)
+    return RunRequest(
+        run_key=str(recheck.claim_id),
+        tags=spec.tags
+        | {
+            CLAIM_TAG: str(recheck.claim_id),
+            RECHECK_TAG: str(recheck.claim_id),
+            LANE_TAG: "urgent" if recheck.priority >= URGENT else "bulk",
+        },
+        asset_selection=[spec.key for spec in asset_specs(shard)],
+    )
 
 
 def _in_a_row(slices: Sequence[Slice]) -> int:

@@ -41,9 +41,9 @@ def simulator_url() -> str:
 class SimulatedPolygon(PolygonResource):
     """History from this process's simulator: no provider key is set."""
 
-    def open(self, storage: Storage, *, probe: bool = False) -> BarProvider:
+    def open(self, storage: Storage, *, probe: bool = False, single: bool = False) -> BarProvider:
         """Return the client of the simulator."""
-        return self._reached().open(storage, probe=probe)
+        return self._reached().open(storage, probe=probe, single=single)
 
     def open_splits(self, storage: Storage) -> PolygonSplits:
         """Return the client of the simulator."""
@@ -62,8 +62,10 @@ class SimulatedPolygon(PolygonResource):
 class SimulatedTradier(TradierResource):
     """Today's bars from this process's simulator: no provider key is set."""
 
-    def open(self, storage: Storage, *, probe: bool = False) -> BarProvider | None:
+    def open(
+        self, storage: Storage, *, probe: bool = False, single: bool = False
+    ) -> BarProvider | None:
         """Return the client of the simulator."""
         return TradierResource(
             base_url=simulator_url(), requests_per_minute=self.requests_per_minute
-        ).open(storage, probe=probe)
+        ).open(storage, probe=probe, single=single)

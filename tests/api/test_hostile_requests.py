@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 
 POSTS = (
     "ensure-coverage", "sync-user-symbols", "watchlist-sync", "chart-data-v2", "orchestrator",
-    "fetch-bars",
+    "fetch-bars", "chart", "user-refresh", "reload-watchlist-data",
 )  # fmt: skip
-GETS = ("coverage", "chart", "symbols-search", "quotes", "events", "orchestrator")
+GETS = (
+    "coverage", "chart", "symbols-search", "quotes", "events", "orchestrator",
+    "market-status",
+)  # fmt: skip
 MOST = 64 * 1024
 BODIES = {
     "nothing": b"",

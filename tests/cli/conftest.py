@@ -304,6 +304,12 @@ def module_market() -> Iterator[Market]:
     running.close()
 
 
+@pytest.fixture(scope="session")
+def new_market() -> Callable[..., Market]:
+    """Return what makes a simulator; whoever makes it closes it."""
+    return Market
+
+
 @pytest.fixture(scope="module")
 def slow_market() -> Iterator[Market]:
     """Return a simulator for a module whose replies take half a second: a kill meets requests."""

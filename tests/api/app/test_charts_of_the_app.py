@@ -268,10 +268,15 @@ def test_the_older_chart_answers_in_its_shape(filled: Any) -> None:
     reply = filled.get("chart?symbol=aapl&timeframe=h1&days=60")
     decode(reply.body, CHART)
     chart = reply.json
-    assert len(chart["bars"]) == 7 * (len(filled.days(60)) + 1)
+    assert len(chart["bars"]) == chart["meta"]["totalBars"] == 7 * (len(filled.days(60)) + 1)
+    assert chart["meta"]["isMarketOpen"] is False
+    assert (chart["freshness"]["ageMinutes"], chart["freshness"]["slaMinutes"]) == (120, 120)
+    unknown = filled.get("chart?symbol=ZZZZ").json
+    assert (unknown["bars"], unknown["meta"]["dataStatus"]) == ([], "no_data")
     assert filled.get("chart").status == 400
     wrong = filled.get("chart?symbol=AAPL&timeframe=x")
     assert (wrong.status, "Invalid timeframe. Must be one of" in wrong.error) == (400, True)
+    assert filled.post("chart", {}).error == "Symbol is required"
 
 
 def test_quotes_of_stored_bars_have_every_number(filled: Any, app: Any) -> None:

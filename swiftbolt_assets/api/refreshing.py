@@ -1,0 +1,318 @@
+"""What a button asks for: `user-refresh` of a symbol, `reload-watchlist-data` of several.
+
+The newest session is asked for once more, by the platform's runs, never from here: a press is
+noted, and its outcome looked at until it is there or the time is over. However often and by however
+many it is pressed, that is one request a symbol and minute.
+
+What belongs here: the press, the wait and the replies. What does not: the bound and the states of a
+press (`resources/rechecks.py`), asking (`swiftbolt_assets/assets/`).
+"""
+
+# ruff: noqa: N815 - the contract's names
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+
+from resources import jobs, rechecks, watchlists
+from resources.tracking import record_interest
+from resources.wanted import in_turn
+from swiftbolt_assets.api.auth import AnyCaller
+from swiftbolt_assets.api.coverage import hindrance
+from swiftbolt_assets.api.description import answers
+from swiftbolt_assets.api.fields import required_symbol
+from swiftbolt_assets.api.replies import HttpError, Json, iso
+from swiftbolt_assets.api.shapes import Refreshed, Reloaded
+from swiftbolt_assets.api.state import state_of
+from swiftbolt_assets.errors import UsageError
+from swiftbolt_assets.market.hours import newest_session, next_bar_at
+from swiftbolt_assets.market.lanes import PEOPLE
+from swiftbolt_assets.market.sessions import xnys
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date, datetime
+
+    from resources.callers import Caller, Connection
+    from resources.jobs import Outlook
+    from resources.rechecks import Backlog, Outcome
+    from swiftbolt_assets.api.state import ApiState
+
+router = APIRouter()
+#: The app gives up after 15 s; what comes after the wait takes part of a second.
+_LONGEST_S = 9.0
+_POLL_S = 0.4
+_MOST_SYMBOLS = 200
+_SHOWN = 20
+#: One symbol, which somebody looks at, goes with what is wanted most; a whole list does not.
+_PRESSED, _RELOADED = 300, PEOPLE
+_COMPLETED, _PENDING, _SKIPPED, _FAILED = "completed", "pending", "skipped", "failed"
+#: What the app's reply has room for and this platform does not make.
+_NOT_MADE = {
+    "queue_ml_job": "no forecasts are made here",
+    "queue_options_job": "no options are ranked here",
+    "calculate_sr": "the chart works out support and resistance itself",
+}
+
+
+class RefreshRequest(BaseModel):
+    """Whose newest session is asked for once more."""
+
+    symbol: str | None = None
+
+
+class ReloadRequest(BaseModel):
+    """Symbols, where it is not the caller's watchlist. Timeframes come together, so none is named.
+
+    `forceRefresh` changes nothing: the provider is asked in any case.
+    """
+
+    symbols: list[str] | None = None
+    forceRefresh: bool | None = None
+    timeframes: list[str] | None = None
+
+
+@dataclass(frozen=True)
+class _Press:
+    """A press that is noted: when, by the database's clock, and the session it is about."""
+
+    at: datetime
+    day: date
+    is_past: bool
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a press has come to, and what the symbol waits for."""
+
+    outcome: Outcome
+    bars: int
+    backlog: Backlog
+    hindrance: str | None
+
+
+@router.post(
+    "/user-refresh",
+    summary="Ask for a symbol's newest session once more, and wait for it a little",
+    responses=answers(Refreshed),
+)
+async def user_refresh(asked: RefreshRequest, request: Request, caller: AnyCaller) -> Response:
+    """Return what has changed since the press, within 12 s; what is not there comes by itself."""
+    if not asked.symbol:
+        raise HttpError(400, "Symbol is required")
+    state, symbol = state_of(request), required_symbol(asked.symbol)
+    began = time.monotonic()
+    press = await run_in_threadpool(_press_one, state, caller, symbol)
+    await _until_over(state, press, [symbol], began + _LONGEST_S)
+    found = await run_in_threadpool(_found, state, press, symbol)
+    return Json(_refreshed(symbol, found, state.settings.clock.now(), began))
+
+
+@router.post(
+    "/reload-watchlist-data",
+    summary="The same for a watchlist, or for named symbols",
+    responses=answers(Reloaded),
+)
+async def reload_watchlist_data(
+    asked: ReloadRequest, request: Request, caller: AnyCaller
+) -> Response:
+    """Return what has changed since the press, by symbol, within 12 s."""
+    if asked.symbols is not None and len(asked.symbols) > _MOST_SYMBOLS:
+        raise HttpError(400, f"symbols: at most {_MOST_SYMBOLS} at once; send the rest separately")
+    named = None if asked.symbols is None else _well_formed(asked.symbols)
+    state = state_of(request)
+    began = time.monotonic()
+    symbols, press = await run_in_threadpool(_press_many, state, caller, named)
+    outcomes = await _until_over(state, press, symbols, began + _LONGEST_S)
+    bars = await run_in_threadpool(_changed, state, press, symbols)
+    results = [_result(symbol, outcomes.get(symbol), bars.get(symbol, {})) for symbol in symbols]
+    results += [
+        {
+            "symbol": ascii(text[:_SHOWN])[1:-1],
+            "status": "error",
+            "message": "it is no ticker",
+            "barsLoaded": None,
+        }
+        for text in (asked.symbols or [])
+        if _ticker(text) is None
+    ]
+    return Json(_reloaded(results))
+
+
+def _press_one(state: ApiState, caller: Caller, symbol: str) -> _Press:
+    """Note interest, plan what is missing, and have the newest session asked for again."""
+
+    def note(connection: Connection) -> datetime:
+        record_interest(connection, caller.user_id, [symbol], "chart_view")
+        # Raises nothing that the interest has not raised: it plans, in this transaction.
+        jobs.ensure_job(connection, symbol, "m15", window_days=1, priority=0)
+        return rechecks.press(connection, [symbol], _PRESSED)
+
+    return _about(state, in_turn(state.pool.acting_for(caller), note))
+
+
+def _press_many(
+    state: ApiState, caller: Caller, named: Sequence[str] | None
+) -> tuple[list[str], _Press]:
+    def note(connection: Connection) -> tuple[list[str], datetime]:
+        listed = watchlists.listed(connection, caller.user_id) if named is None else named
+        symbols = list(listed)[:_MOST_SYMBOLS]
+        return symbols, rechecks.press(connection, symbols, _RELOADED)
+
+    symbols, at = in_turn(state.pool.acting_for(caller), note)
+    return symbols, _about(state, at)
+
+
+def _about(state: ApiState, at: datetime) -> _Press:
+    clock = state.settings.clock
+    session = newest_session(xnys(), clock.now(), has_live=state.settings.has_live)
+    return _Press(at, session.day, session.day < clock.today())
+
+
+async def _until_over(
+    state: ApiState, press: _Press, symbols: Sequence[str], until: float
+) -> dict[str, Outcome]:
+    """Look until all is over, or waiting is of no use; nothing is held between two looks."""
+    while True:
+        left = until - time.monotonic()
+        found, is_hopeless = await run_in_threadpool(_look, state, press, symbols, left)
+        waiting = any(one.is_open and not one.is_answered for one in found.values())
+        if not waiting or is_hopeless or left <= 0:
+            return found
+        await asyncio.sleep(min(_POLL_S, left))
+
+
+def _look(
+    state: ApiState, press: _Press, symbols: Sequence[str], left: float
+) -> tuple[dict[str, Outcome], bool]:
+    """Return the outcomes by ticker, and whether no request can be answered in time."""
+    with state.pool.transaction() as connection:
+        found = rechecks.outcomes(connection, symbols, press.day, press.at)
+        outlook = jobs.outlook(connection, symbols[0]) if symbols and press.is_past else None
+    is_hopeless = outlook is not None and (
+        outlook.cooling_s > left or (outlook.free == 0 and outlook.next_free_s > left)
+    )
+    return {one.symbol: one for one in found}, is_hopeless
+
+
+def _changed(
+    state: ApiState, press: _Press, symbols: Sequence[str]
+) -> Mapping[str, Mapping[str, int]]:
+    with state.pool.transaction() as connection:
+        return rechecks.changed_bars(connection, symbols, press.at)
+
+
+def _found(state: ApiState, press: _Press, symbol: str) -> _Found:
+    with state.pool.transaction() as connection:
+        (outcome,) = rechecks.outcomes(connection, [symbol], press.day, press.at)
+        bars = rechecks.changed_bars(connection, [symbol], press.at).get(symbol, {})
+        backlog = rechecks.backlog(connection, symbol)
+        outlook: Outlook = jobs.outlook(connection, symbol)
+    return _Found(outcome, sum(bars.values()), backlog, hindrance(outlook))
+
+
+def _refreshed(symbol: str, found: _Found, now: datetime, began: float) -> dict[str, Any]:
+    status, message = _told(found.outcome, found.bars)
+    if status == _PENDING and found.hindrance:
+        message = f"{message}: {found.hindrance}"
+    backlog = found.backlog
+    steps = [
+        _step("lookup_symbol", _COMPLETED, f"{symbol} is tracked"),
+        _backlog_step(backlog, found.hindrance),
+        _step("fetch_bars", status, message),
+        *(_step(name, _SKIPPED, why) for name, why in _NOT_MADE.items()),
+    ]
+    is_waiting = status == _PENDING or backlog.missing > 0
+    return {
+        "symbol": symbol,
+        "success": status != _FAILED,
+        "steps": steps,
+        "summary": {
+            "backfillNeeded": backlog.missing > 0,
+            "backfillQueued": backlog.missing > 0 and backlog.requests > 0,
+            "barsUpdated": found.bars,
+            "mlJobQueued": False,
+            "optionsJobQueued": False,
+            "srCalculated": False,
+        },
+        "queuedJobs": ["backfill"] if backlog.missing and backlog.requests else [],
+        "warnings": [found.hindrance] if is_waiting and found.hindrance else [],
+        "nextExpectedUpdate": iso(next_bar_at(xnys(), now)),
+        "message": message,
+        "durationMs": round((time.monotonic() - began) * 1000),
+    }
+
+
+def _told(outcome: Outcome, bars: int) -> tuple[str, str]:
+    """Return a press's state in a word that the app knows, and one sentence."""
+    if outcome.is_answered:
+        changed = f"{bars} bar{'s' if bars > 1 else ''} updated"
+        return _COMPLETED, changed if bars else "asked again; nothing has changed"
+    if outcome.is_refused:
+        return _FAILED, outcome.error or "the provider refuses it"
+    if outcome.is_open:
+        return _PENDING, outcome.error or "the provider is asked as soon as its turn has come"
+    ago = outcome.request_s or 0.0
+    return _SKIPPED, f"asked {ago:.0f} s ago; it is asked once a minute at most"
+
+
+def _backlog_step(backlog: Backlog, why: str | None) -> dict[str, str]:
+    if not backlog.missing:
+        return _step("check_backfill", _SKIPPED, "nothing is missing")
+    if backlog.requests:
+        told = f"{backlog.missing} sessions are missing; {backlog.requests} requests are planned"
+        return _step("queue_backfill", _COMPLETED, told)
+    told = f"{backlog.missing} sessions are missing; {why or 'they are planned in a moment'}"
+    return _step("queue_backfill", _PENDING, told)
+
+
+def _step(name: str, status: str, message: str) -> dict[str, str]:
+    return {"step": name, "status": status, "message": message}
+
+
+def _result(symbol: str, outcome: Outcome | None, bars: Mapping[str, int]) -> dict[str, Any]:
+    if outcome is None:
+        status, message = "error", f"{symbol} is not known here; open it, and it is fetched"
+    else:
+        told, message = _told(outcome, sum(bars.values()))
+        words = {_COMPLETED: "success", _SKIPPED: "success", _FAILED: "error"}
+        status = words.get(told, told)
+    counts = {name: bars.get(name, 0) for name in ("m15", "h1", "h4")}
+    # Days and weeks are made of quarter hours as they are read.
+    loaded = counts | {"d1": None, "w1": None}
+    return {"symbol": symbol, "status": status, "message": message, "barsLoaded": loaded}
+
+
+def _reloaded(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    total = len(results)
+    done = sum(one["status"] == "success" for one in results)
+    errors = sum(one["status"] == "error" for one in results)
+    waiting = total - done - errors
+    parts = [f"{done} of {total} symbols are up to date"]
+    parts += [f"{waiting} wait for the provider"] if waiting else []
+    parts += [f"{errors} could not be asked for"] if errors else []
+    return {
+        "success": errors < total or not total,
+        "message": "; ".join(parts) if total else "the watchlist is empty",
+        "summary": {"total": total, "success": done, "errors": errors},
+        "results": results,
+    }
+
+
+def _well_formed(texts: Sequence[str]) -> list[str]:
+    """Return canonical tickers, none twice."""
+    return list(dict.fromkeys(ticker for text in texts if (ticker := _ticker(text)) is not None))
+
+
+def _ticker(text: str) -> str | None:
+    try:
+        return required_symbol(text)
+    except UsageError:
+        return None

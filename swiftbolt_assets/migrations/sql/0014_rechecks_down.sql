@@ -1,0 +1,2 @@
+drop function recheck_symbols(text[], integer);
+drop table rechecks;
