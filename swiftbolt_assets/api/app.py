@@ -23,11 +23,12 @@ from swiftbolt_assets.api import (
     news,
     pages,
     quotes,
+    supabase,
     symbols,
     vitals,
     work,
 )
-from swiftbolt_assets.api.auth import Gate
+from swiftbolt_assets.api.auth import Gate, TokenRules
 from swiftbolt_assets.api.description import EVERYWHERE, describe, problems
 from swiftbolt_assets.api.keys import LOOPBACK_HOSTS
 from swiftbolt_assets.api.protection import (
@@ -83,7 +84,8 @@ def build_app(settings: Settings, database: Database, keys: ApiKeys, host: str) 
         is_local=host in LOOPBACK_HOSTS,
     )
     public_keys = PublicKeys(settings.jwks_url).of_token if settings.jwks_url else None
-    app.state.gate = Gate(keys, settings.anon_user, public_keys)
+    rules = TokenRules(settings.jwt_issuer, settings.jwt_audience)
+    app.state.gate = Gate(keys, settings.anon_user, public_keys, rules)
     app.state.meters = vitals.Meters()
     for module in (coverage, interest, charts, symbols, quotes, work, news):
         app.include_router(
@@ -91,6 +93,7 @@ def build_app(settings: Settings, database: Database, keys: ApiKeys, host: str) 
         )
     app.include_router(vitals.router)
     app.include_router(pages.router)
+    app.include_router(supabase.router)
     install_handlers(app)
     app.openapi = partial(describe, app, PREFIX)  # type: ignore[method-assign]
     _protect(app, settings, host)
@@ -99,6 +102,7 @@ def build_app(settings: Settings, database: Database, keys: ApiKeys, host: str) 
 
 def _protect(app: FastAPI, settings: Settings, host: str) -> None:
     """Put the layers around the routes; the last one added is the outermost."""
+    app.add_middleware(supabase.AskedByPost, paths=supabase.reading_paths(app.routes, PREFIX))
     app.add_middleware(Compressed)
     app.add_middleware(Bounds)
     app.add_middleware(Measured, meters=app.state.meters, prefix=PREFIX)
@@ -106,7 +110,8 @@ def _protect(app: FastAPI, settings: Settings, host: str) -> None:
     if settings.cors_origins:
         app.add_middleware(
             CrossOrigin,
-            prefix=PREFIX,
+            folders=(PREFIX, supabase.TABLES),
+            paths=("/quotes",),
             origins=settings.cors_origins,
         )
     named = {urlsplit(origin).hostname for origin in settings.cors_origins}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi.openapi.utils import get_openapi
 
 from swiftbolt_assets.api.shapes import Problem
+from swiftbolt_assets.api.supabase import by_post, reading_paths
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -67,9 +68,11 @@ def describe(app: FastAPI, prefix: str) -> dict[str, Any]:
         components["securitySchemes"] = _KEYS
         for name in ("HTTPValidationError", "ValidationError"):
             components["schemas"].pop(name, None)
+        for path in reading_paths(app.routes, prefix):
+            made["paths"][path]["post"] = by_post(made["paths"][path]["get"])
         for path, operations in made["paths"].items():
             for operation in operations.values():
-                # Wrong values are 400 here.
+                # Wrong values are 400 here; a POST made of a GET has the same answers.
                 operation["responses"].pop("422", None)
                 if path.startswith(prefix):
                     operation["security"] = [{name: []} for name in _KEYS]
