@@ -51,6 +51,9 @@ if TYPE_CHECKING:
     from swiftbolt_assets.settings import Settings
 
 PREFIX = "/functions/v1"
+_FUNCTIONS = tuple(
+    module.router for module in (coverage, interest, charts, symbols, quotes, work, news)
+)
 
 
 def build_app(settings: Settings, database: Database, keys: ApiKeys, host: str) -> FastAPI:
@@ -87,22 +90,23 @@ def build_app(settings: Settings, database: Database, keys: ApiKeys, host: str) 
     rules = TokenRules(settings.jwt_issuer, settings.jwt_audience)
     app.state.gate = Gate(keys, settings.anon_user, public_keys, rules)
     app.state.meters = vitals.Meters()
-    for module in (coverage, interest, charts, symbols, quotes, work, news):
+    for router in _FUNCTIONS:
         app.include_router(
-            module.router, prefix=PREFIX, tags=["functions"], responses=problems(*EVERYWHERE)
+            router, prefix=PREFIX, tags=["functions"], responses=problems(*EVERYWHERE)
         )
     app.include_router(vitals.router)
     app.include_router(pages.router)
     app.include_router(supabase.router)
     install_handlers(app)
-    app.openapi = partial(describe, app, PREFIX)  # type: ignore[method-assign]
+    reading = supabase.reading_paths(_FUNCTIONS, PREFIX)
+    app.openapi = partial(describe, app, PREFIX, reading)  # type: ignore[method-assign]
+    app.add_middleware(supabase.AskedByPost, paths=reading)
     _protect(app, settings, host)
     return app
 
 
 def _protect(app: FastAPI, settings: Settings, host: str) -> None:
     """Put the layers around the routes; the last one added is the outermost."""
-    app.add_middleware(supabase.AskedByPost, paths=supabase.reading_paths(app.routes, PREFIX))
     app.add_middleware(Compressed)
     app.add_middleware(Bounds)
     app.add_middleware(Measured, meters=app.state.meters, prefix=PREFIX)

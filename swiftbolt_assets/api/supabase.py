@@ -17,9 +17,8 @@ from fastapi.routing import APIRoute
 from swiftbolt_assets.api.replies import Json
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Iterable
 
-    from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 router = APIRouter(include_in_schema=False)
@@ -38,9 +37,9 @@ class AskedByPost:
 
     """
 
-    def __init__(self, app: ASGIApp, *, paths: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, *, paths: frozenset[str]) -> None:
         self._app = app
-        self._paths = frozenset(paths)
+        self._paths = paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -59,13 +58,16 @@ class AskedByPost:
         await self._app({**scope, "method": "GET", "query_string": query}, receive, send)
 
 
-def reading_paths(routes: Sequence[BaseRoute], prefix: str) -> set[str]:
+def reading_paths(functions: Iterable[APIRouter], prefix: str) -> frozenset[str]:
     """Return the paths of functions that know GET and no POST."""
     methods: dict[str, set[str]] = {}
-    for route in routes:
-        if isinstance(route, APIRoute) and route.path.startswith(f"{prefix}/"):
-            methods.setdefault(route.path, set()).update(route.methods or ())
-    return {path for path, known in methods.items() if "GET" in known and "POST" not in known}
+    for router in functions:
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                methods.setdefault(f"{prefix}{route.path}", set()).update(route.methods or ())
+    return frozenset(
+        path for path, known in methods.items() if "GET" in known and "POST" not in known
+    )
 
 
 def by_post(operation: dict[str, Any]) -> dict[str, Any]:
