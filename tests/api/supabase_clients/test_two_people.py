@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
+ISSUER = "https://tenant.example/"
+#: An identity provider's own names are people, too.
+SUBJECTS = (str(uuid4()), "auth0|64f1c0")
 INVOKE = """async ([url, key, token, calls]) => {
   const client = supabase.createClient(url, key, { accessToken: async () => token });
   const answers = [];
@@ -90,17 +93,17 @@ def two(
     token: Callable[..., str],
 ) -> Iterator[tuple[Any, Person, Person]]:
     """Return an API behind a proxy, and two people who have opened the chart."""
-    with serve(SWIFTBOLT_CORS_ORIGINS=elsewhere) as api:
+    with serve(SWIFTBOLT_CORS_ORIGINS=elsewhere, SWIFTBOLT_JWT_ISSUER=ISSUER) as api:
         api.clear()
         url = in_front(api.url)
         contexts, people = [], []
-        for _ in range(2):
+        for subject in SUBJECTS:
             context = browser.new_context()
             contexts.append(context)
             page, script = context.new_page(), context.new_page()
             page.goto(f"{url}/chart")
             script.goto(elsewhere)
-            people.append(Person(page, script, token(uuid4()), url, api.keys.anon))
+            people.append(Person(page, script, token(subject, iss=ISSUER), url, api.keys.anon))
         yield api, people[0], people[1]
         for context in contexts:
             context.close()
@@ -164,10 +167,11 @@ def test_a_token_that_is_not_taken_opens_nothing_and_the_page_says_why(
     _, ann, _ = two
     user = uuid4()
     wrong = {
-        "signature": token(user, "another-secret-that-is-long-enough-for-sha256"),
-        "expired": token(user, exp=1),
-        "role": token(user, role="service_role"),
-        "audience": token(user, aud="somebody-else"),
+        "signature": token(user, "another-secret-that-is-long-enough-for-sha256", iss=ISSUER),
+        "expired": token(user, exp=1, iss=ISSUER),
+        "issuer": token(user, iss="https://other.example/"),
+        "audience": token(user, aud="somebody-else", iss=ISSUER),
+        "role": token(user, role="service_role", iss=ISSUER),
     }
     for why, key in wrong.items():
         ann.enter(key)
