@@ -76,6 +76,7 @@ class Settings:
         anon_key, service_key: what the HTTP API's callers show, or None (see `api/keys.py`).
         jwt_secret: signs people's tokens (HS256), or None.
         jwks_url: where the public keys of people's tokens are, or None.
+        jwt_issuer, jwt_audience: what people's tokens must name, or None (see `api/auth.py`).
         cors_origins: web origins that may call the API from a browser; `*` for all.
         retention_days: how long runs, events, requests and finished slices are kept.
         log_format: `text` or `json`, how the processes write their logs.
@@ -110,6 +111,8 @@ class Settings:
     service_key: str | None = field(repr=False)
     jwt_secret: str | None = field(repr=False)
     jwks_url: str | None
+    jwt_issuer: str | None
+    jwt_audience: str | None
     cors_origins: tuple[str, ...]
     retention_days: int
     log_format: str
@@ -173,6 +176,9 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         service_key=_api_key(env, "SWIFTBOLT_SERVICE_KEY"),
         jwt_secret=_api_key(env, "SWIFTBOLT_JWT_SECRET", least=_SECRET_LENGTH),
         jwks_url=_provider_url(env, "SWIFTBOLT_JWKS_URL"),
+        # As they are written: a slash at the end is part of the name.
+        jwt_issuer=_key(env, "SWIFTBOLT_JWT_ISSUER"),
+        jwt_audience=_key(env, "SWIFTBOLT_JWT_AUDIENCE"),
         cors_origins=_origins(env, "SWIFTBOLT_CORS_ORIGINS"),
         retention_days=_count(env, "SWIFTBOLT_RETENTION_DAYS", 30, least=_LEAST_RETENTION),
         log_format=_choice(env, "SWIFTBOLT_LOG_FORMAT", ("text", "json")),

@@ -1,6 +1,6 @@
 """What all tests share: a real Postgres, started once per test process, and fresh databases.
 
-Tests of the chart page need the machine's Chromium. Without one they are left out, and the last
+Tests that take `browser` need the machine's Chromium. Without one they are left out, and the last
 line of a run says so.
 """
 
@@ -10,7 +10,7 @@ import itertools
 import shutil
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FIRST_DATE = date(2024, 1, 2)
-PAGE_TESTS = Path(__file__).parent / "page"
+#: Where tests take `browser`; all of them are slow.
+BROWSER_TESTS = tuple(Path(__file__).parent / name for name in ("page", "api/supabase_clients"))
+BROWSER_FLAGS = (
+    "--no-sandbox",  # Chromium has none as root
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 BROWSERS = (
     "chromium",
     "chromium-browser",
@@ -43,7 +52,7 @@ def find_browser() -> str | None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what needs a browser where there is none."""
     if find_browser() is None:
-        left_out = [item for item in items if item.path.is_relative_to(PAGE_TESTS)]
+        left_out = [item for item in items if "browser" in getattr(item, "fixturenames", ())]
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
 
@@ -52,7 +61,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Say at the very end what did not run."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     asked = [Path(str(argument).partition("::")[0]).resolve() for argument in config.args]
-    is_asked = any(PAGE_TESTS.is_relative_to(at) or at.is_relative_to(PAGE_TESTS) for at in asked)
+    is_asked = any(
+        there.is_relative_to(at) or at.is_relative_to(there)
+        for at in asked
+        for there in BROWSER_TESTS
+    )
     is_slow = config.getoption("markexpr") != "not slow"
     is_worker = hasattr(config, "workerinput")
     if reporter and is_asked and is_slow and not is_worker and find_browser() is None:
@@ -61,12 +74,17 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         )
 
 
-@pytest.fixture(scope="session")
-def browser_path() -> str:
-    """Return the program of the machine's Chromium."""
-    path = find_browser()
-    assert path
-    return path
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Run one browser for the module."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(
+            executable_path=find_browser(), args=list(BROWSER_FLAGS)
+        )
+        yield running
+        running.close()
 
 
 @pytest.fixture(scope="session")

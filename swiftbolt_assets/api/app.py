@@ -27,11 +27,12 @@ from swiftbolt_assets.api import (
     quotes,
     refreshing,
     root,
+    supabase,
     symbols,
     vitals,
     work,
 )
-from swiftbolt_assets.api.auth import Gate
+from swiftbolt_assets.api.auth import Gate, TokenRules
 from swiftbolt_assets.api.description import EVERYWHERE, describe, problems
 from swiftbolt_assets.api.keys import LOOPBACK_HOSTS
 from swiftbolt_assets.api.protection import (
@@ -55,6 +56,21 @@ if TYPE_CHECKING:
     from swiftbolt_assets.settings import Settings
 
 PREFIX = "/functions/v1"
+_FUNCTIONS = tuple(
+    module.router
+    for module in (
+        coverage,
+        interest,
+        charts,
+        flat_charts,
+        refreshing,
+        symbols,
+        quotes,
+        markets,
+        work,
+        news,
+    )
+)
 
 
 def build_app(settings: Settings, database: Database, keys: ApiKeys, host: str) -> FastAPI:
@@ -88,18 +104,21 @@ def build_app(settings: Settings, database: Database, keys: ApiKeys, host: str) 
         is_local=host in LOOPBACK_HOSTS,
     )
     public_keys = PublicKeys(settings.jwks_url).of_token if settings.jwks_url else None
-    app.state.gate = Gate(keys, settings.anon_user, public_keys)
+    rules = TokenRules(settings.jwt_issuer, settings.jwt_audience)
+    app.state.gate = Gate(keys, settings.anon_user, public_keys, rules)
     app.state.meters = vitals.Meters()
-    functions = (coverage, interest, charts, flat_charts, refreshing, symbols, quotes, markets)
-    for module in (*functions, work, news):
+    for router in _FUNCTIONS:
         app.include_router(
-            module.router, prefix=PREFIX, tags=["functions"], responses=problems(*EVERYWHERE)
+            router, prefix=PREFIX, tags=["functions"], responses=problems(*EVERYWHERE)
         )
     app.include_router(vitals.router)
     app.include_router(root.router)
     app.include_router(pages.router)
+    app.include_router(supabase.router)
     install_handlers(app)
-    app.openapi = partial(describe, app, PREFIX)  # type: ignore[method-assign]
+    reading = supabase.reading_paths(_FUNCTIONS, PREFIX)
+    app.openapi = partial(describe, app, PREFIX, reading)  # type: ignore[method-assign]
+    app.add_middleware(supabase.AskedByPost, paths=reading)
     _protect(app, settings, host)
     return app
 
@@ -113,7 +132,8 @@ def _protect(app: FastAPI, settings: Settings, host: str) -> None:
     if settings.cors_origins:
         app.add_middleware(
             CrossOrigin,
-            prefix=PREFIX,
+            folders=(PREFIX, supabase.TABLES),
+            paths=("/quotes",),
             origins=settings.cors_origins,
         )
     named = {urlsplit(origin).hostname for origin in settings.cors_origins}

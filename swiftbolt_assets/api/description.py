@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 from fastapi.openapi.utils import get_openapi
 
 from swiftbolt_assets.api.shapes import Problem
+from swiftbolt_assets.api.supabase import by_post
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fastapi import FastAPI
 
 _WORDS = {
@@ -48,12 +51,13 @@ def answers(*models: Any) -> dict[int | str, dict[str, Any]]:  # noqa: ANN401 - 
     return {200: {"model": shape, "description": "What was asked for"}}
 
 
-def describe(app: FastAPI, prefix: str) -> dict[str, Any]:
+def describe(app: FastAPI, prefix: str, reading: Iterable[str]) -> dict[str, Any]:
     """Return an app's description, made once.
 
     Args:
         app: the app.
         prefix: of the functions' paths: they need a key.
+        reading: paths of functions whose GET is also asked by POST.
 
     """
     if app.openapi_schema is None:
@@ -67,9 +71,11 @@ def describe(app: FastAPI, prefix: str) -> dict[str, Any]:
         components["securitySchemes"] = _KEYS
         for name in ("HTTPValidationError", "ValidationError"):
             components["schemas"].pop(name, None)
+        for path in reading:
+            made["paths"][path]["post"] = by_post(made["paths"][path]["get"])
         for path, operations in made["paths"].items():
             for operation in operations.values():
-                # Wrong values are 400 here.
+                # Wrong values are 400 here; a POST made of a GET has the same answers.
                 operation["responses"].pop("422", None)
                 if path.startswith(prefix):
                     operation["security"] = [{name: []} for name in _KEYS]

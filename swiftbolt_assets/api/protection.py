@@ -24,8 +24,21 @@ if TYPE_CHECKING:
 
     from swiftbolt_assets.api.vitals import Meters
 
-METHODS = ("GET", "POST", "PUT", "DELETE", "OPTIONS")
-_ALLOWED_HEADERS = ("authorization", "x-client-info", "apikey", "content-type")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+#: What Supabase's clients send; the last three where the page traces its calls.
+_ALLOWED_HEADERS = (
+    "authorization",
+    "x-client-info",
+    "apikey",
+    "content-type",
+    "accept",
+    "prefer",
+    "x-retry-count",
+    "x-region",
+    "traceparent",
+    "tracestate",
+    "baggage",
+)
 MOST_BODY = 64 * 1024
 _BODY_S, _REPLY_S = 10.0, 30.0
 _STREAM = "/functions/v1/events"
@@ -116,16 +129,26 @@ class KnownHosts:
 
 
 class CrossOrigin(CORSMiddleware):
-    """Lets pages of other origins call the functions, not read the page: it holds a key.
+    """Lets pages of other origins call what is named, never read the page: it holds a key.
+
+    A browser sends no credentials of its own along, and none would be looked at.
 
     Args:
         app: what is protected.
-        prefix: of the functions' paths.
+        folders: where everything may be called.
+        paths: what else may.
         origins: who may call; `*` for all.
 
     """
 
-    def __init__(self, app: ASGIApp, *, prefix: str, origins: Sequence[str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        folders: Sequence[str],
+        paths: Sequence[str],
+        origins: Sequence[str],
+    ) -> None:
         super().__init__(
             app,
             allow_origins=origins,
@@ -133,14 +156,16 @@ class CrossOrigin(CORSMiddleware):
             allow_headers=_ALLOWED_HEADERS,
             expose_headers=["Retry-After"],
         )
-        self._prefix = f"{prefix}/"
+        self._folders = tuple(f"{folder}/" for folder in folders)
+        self._paths = frozenset(paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        if scope["type"] == "http" and not scope["path"].startswith(self._prefix):
+        path = scope.get("path", "")
+        if path.startswith(self._folders) or path in self._paths:
+            await super().__call__(scope, receive, send)
+        else:
             await self.app(scope, receive, send)
-            return
-        await super().__call__(scope, receive, send)
 
 
 class Options:

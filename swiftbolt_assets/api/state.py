@@ -53,11 +53,13 @@ class ApiState:
 def is_from_here(request: Request) -> bool:
     """Return whether a person at this machine asks, as far as a request can show it.
 
-    The server listens on loopback, was called by a loopback name, and no proxy stands between.
+    The server listens on loopback, was called by a loopback name, and no proxy stands between. No
+    browser speaks HTTP/1.0; nginx does to what is behind it, and tells of itself only when told to.
     """
     return (
         state_of(request).is_local
         and request.url.hostname in LOOPBACK_HOSTS
+        and request.scope["http_version"] != "1.0"
         and not any(name in request.headers for name in _PROXY_HEADERS)
     )
 

@@ -92,12 +92,22 @@ def _local(settings: Settings) -> Iterator[Finding]:
         ]
         source = f"real; unset: {', '.join(missing)}" if missing else "real"
     yield Finding("providers", good=True, text=source)
+    yield Finding("tokens", good=True, text=_tokens(settings))
     today, last = settings.clock.today(), xnys().last
     yield Finding(
         "calendar",
         good=(last - today).days > _CALENDAR_DAYS,
         text=f"the exchange's sessions are known to {last}"
         + ("" if (last - today).days > _CALENDAR_DAYS else "; upgrade swiftbolt"),
+    )
+
+
+def _tokens(settings: Settings) -> str:
+    """Return whose tokens are a person's."""
+    keys = settings.jwks_url and f" or by the keys at {settings.jwks_url}"
+    return (
+        f"signed with SWIFTBOLT_JWT_SECRET{keys or ''}; issuer {settings.jwt_issuer or 'any'}, "
+        f"audience {settings.jwt_audience or 'authenticated'}"
     )
 
 

@@ -26,6 +26,22 @@ def test_a_home_that_cannot_be_is_a_finding(shell: Any) -> None:
     assert "Traceback" not in done.err
 
 
+def test_what_peoples_tokens_must_name_is_shown_and_no_secret_is(shell: Any) -> None:
+    shell.home.write_text("a file")
+    named = {"SWIFTBOLT_JWT_ISSUER": "https://tenant.example/", "SWIFTBOLT_JWT_AUDIENCE": "bars"}
+    keys = {"SWIFTBOLT_JWKS_URL": "https://tenant.example/jwks.json"}
+    secret = {"SWIFTBOLT_JWT_SECRET": "a-secret-of-the-tests-that-is-long-enough"}
+    told = shell.run("doctor", **named, **keys, **secret).out
+    plain = shell.run("doctor").out
+    wrong = shell.run("doctor", SWIFTBOLT_JWT_ISSUER="two words").out
+    shell.home.unlink()
+    assert "keys at https://tenant.example/jwks.json; issuer https://tenant.example/, aud" in told
+    assert "audience bars" in told
+    assert secret["SWIFTBOLT_JWT_SECRET"] not in told
+    assert "issuer any, audience authenticated" in plain
+    assert "BAD  settings   SWIFTBOLT_JWT_ISSUER: it holds blanks" in wrong
+
+
 def test_a_database_that_does_not_answer_is_a_finding_without_its_password(shell: Any) -> None:
     url = "postgresql://someone:top-secret@127.0.0.1:1/bars"
     done = shell.run("doctor", SWIFTBOLT_DATABASE_URL=url)

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from playwright.sync_api import sync_playwright
 
 from resources import embedded
 
@@ -30,14 +29,6 @@ PROJECT = Path(embedded.__file__).parents[1]
 COMMAND = (sys.executable, "-m", "swiftbolt_assets.cli.main")
 PORTS = (3000, 8000, 8900)
 _OURS = ("SWIFTBOLT_", "POLYGON_", "TRADIER_", "DAGSTER_", "RESAMPLE_", "MAX_CONCURRENT_JOBS", "PG")
-_FLAGS = (
-    "--no-sandbox",  # Chromium has none as root
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
@@ -175,15 +166,6 @@ def server(platform: Server) -> Iterator[Server]:
         yield running
     finally:
         running.stop()
-
-
-@pytest.fixture(scope="module")
-def browser(browser_path: str) -> Iterator[Any]:
-    """Run one browser for the module."""
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=browser_path, args=list(_FLAGS))
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")

@@ -103,7 +103,7 @@ export class Api {
     }
     if (reply.ok) return reply;
     if (reply.status !== REFUSED) throw new ApiError(reply.status, await said(reply));
-    this.#credentials.refuse(key);
+    this.#credentials.refuse(key, await said(reply));
     return this.#ask(path, { body, signal, timeout });
   }
 }
