@@ -1,30 +1,38 @@
 -- Bars are counted where they are stored, no longer in the slices that brought them: a slice counts
 -- for one definition only, is pruned after a while, and knows nothing of today.
 
--- How many bars a chart shows of a timeframe since a New York date, today's included, forecasts not;
--- days and weeks are made of 15-minute bars, weeks whole. Which bars a chart shows is said at
--- `get_chart_bars`; this counts the same ones without reading their prices.
+-- How many bars a chart shows of a timeframe since a New York date, today's included, forecasts not.
+-- Which bars a chart shows is said at `get_chart_bars`; this counts the same ones without reading
+-- their prices. Days and weeks are made of 15-minute bars: there is one where a session has any, and
+-- the first week is whole.
 create function count_chart_bars(p_symbol_id uuid, p_timeframe timeframe, p_first_day date)
 returns integer language plpgsql stable as $$
 declare
   today date := market_today();
   midnight timestamptz := new_york_midnight(today);
-  is_made boolean := p_timeframe in ('d1', 'w1');
+  tomorrow timestamptz := new_york_midnight(today + 1);
   first_day date := case
     when p_timeframe = 'w1' then date_trunc('week', p_first_day::timestamp)::date else p_first_day end;
+  first_ts timestamptz := new_york_midnight(first_day);
 begin
+  if p_timeframe in ('d1', 'w1') then
+    return (
+      select count(distinct case p_timeframe
+          when 'w1' then date_trunc('week', m.day::timestamp)::date else m.day end)
+        from market_sessions m
+       where m.day between first_day and today
+         and exists (
+           select from ohlc_bars_v2 o
+            where o.symbol_id = p_symbol_id and o.timeframe = 'm15' and not o.is_forecast
+              and o.ts >= m.opens and o.ts < m.closes
+              and (o.provider = 'tradier' or (o.provider = 'polygon' and m.day < today))));
+  end if;
   return (
-    select case
-      when is_made then count(distinct date_trunc(
-        case p_timeframe when 'w1' then 'week' else 'day' end, o.ts at time zone 'America/New_York'))
-      else count(distinct o.ts) end
+    select count(distinct o.ts)
       from ohlc_bars_v2 o
-     where o.symbol_id = p_symbol_id
-       and o.timeframe = case when is_made then 'm15' else p_timeframe end
-       and not o.is_forecast
-       and o.ts >= new_york_midnight(first_day) and o.ts < new_york_midnight(today + 1)
-       and case
-         when o.ts < midnight then o.provider in ('polygon', 'tradier') else o.provider = 'tradier' end);
+     where o.symbol_id = p_symbol_id and o.timeframe = p_timeframe and not o.is_forecast
+       and o.ts >= first_ts and o.ts < tomorrow
+       and (o.provider = 'tradier' or (o.provider = 'polygon' and o.ts < midnight)));
 end
 $$;
 revoke all on function count_chart_bars(uuid, timeframe, date)
@@ -32,7 +40,9 @@ revoke all on function count_chart_bars(uuid, timeframe, date)
 grant execute on function count_chart_bars(uuid, timeframe, date)
   to anon, authenticated, service_role;
 
-create or replace function get_job_progress(p_job_def_id uuid)
+-- How far a definition is (0001_work.sql), with its bars in a timeframe: its own, or the days and
+-- weeks that are made of it.
+create function get_job_progress(p_job_def_id uuid, p_timeframe timeframe)
 returns table (total_slices integer, completed_slices integer, running_slices integer,
   queued_slices integer, failed_slices integer, progress_percent integer, bars_written integer,
   sessions integer, sessions_settled integer, complete boolean)
@@ -57,12 +67,27 @@ language sql stable security definer as $$
   )
   select r.success + r.running + r.queued + r.failed, r.success, r.running, r.queued, r.failed,
     case when y.sessions = 0 then 100 else y.settled * 100 / y.sessions end,
-    count_chart_bars(d.symbol_id, d.timeframe, market_today() - d.window_days),
+    count_chart_bars(
+      d.symbol_id, coalesce(p_timeframe, d.timeframe), market_today() - d.window_days),
     y.sessions, y.settled, y.settled = y.sessions
     from definition d cross join days y cross join runs r
 $$;
+revoke all on function get_job_progress(uuid, timeframe)
+  from public, anon, authenticated, service_role;
+grant execute on function get_job_progress(uuid, timeframe) to anon, authenticated, service_role;
+
+create or replace function get_job_progress(p_job_def_id uuid)
+returns table (total_slices integer, completed_slices integer, running_slices integer,
+  queued_slices integer, failed_slices integer, progress_percent integer, bars_written integer,
+  sessions integer, sessions_settled integer, complete boolean)
+language sql stable security definer as $$
+  select * from get_job_progress(p_job_def_id, null::timeframe)
+$$;
+
 do $$
 begin
+  execute format(
+    'alter function get_job_progress(uuid, timeframe) set search_path = %I, pg_temp', current_schema());
   execute format(
     'alter function get_job_progress(uuid) set search_path = %I, pg_temp', current_schema());
 end
