@@ -25,7 +25,7 @@ from resources import jobs, rechecks, watchlists
 from resources.tracking import record_interest
 from resources.wanted import in_turn
 from swiftbolt_assets.api.auth import AnyCaller
-from swiftbolt_assets.api.coverage import hindrance
+from swiftbolt_assets.api.coverage import TICK_OLD_S, hindrance
 from swiftbolt_assets.api.description import answers
 from swiftbolt_assets.api.fields import required_symbol
 from swiftbolt_assets.api.replies import HttpError, Json, iso
@@ -195,9 +195,12 @@ def _look(
     """Return the outcomes by ticker, and whether no request can be answered in time."""
     with state.pool.transaction() as connection:
         found = rechecks.outcomes(connection, symbols, press.day, press.at)
-        outlook = jobs.outlook(connection, symbols[0]) if symbols and press.is_past else None
+        outlook = jobs.outlook(connection, symbols[0]) if symbols else None
     is_hopeless = outlook is not None and (
-        outlook.cooling_s > left or (outlook.free == 0 and outlook.next_free_s > left)
+        outlook.tick_age_s is None
+        or outlook.tick_age_s > TICK_OLD_S
+        or (press.is_past and outlook.cooling_s > left)
+        or (press.is_past and outlook.free == 0 and outlook.next_free_s > left)
     )
     return {one.symbol: one for one in found}, is_hopeless
 
