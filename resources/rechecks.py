@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 from swiftbolt_assets.errors import is_refusal, wait_told
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date, datetime
 
     from resources.callers import Connection
@@ -114,18 +114,17 @@ def outcomes(
     return [Outcome(*row) for row in rows]
 
 
-def changed_bars(
-    connection: Connection, symbols: Sequence[str], pressed: datetime
-) -> dict[str, dict[str, int]]:
-    """Return how many stored bars are new or changed since a press, by ticker and timeframe.
+def final_outcomes(
+    connection: Connection, symbols: Sequence[str], day: date, pressed: datetime
+) -> list[tuple[Outcome, Mapping[str, int]]]:
+    """Return the same with how many stored bars are new or changed since the press, by timeframe.
 
-    Symbols and timeframes without any are left out; as the owner.
+    Both are of one moment: no bar is counted whose answer is not told.
     """
-    rows = connection.execute(_CHANGED, (list(symbols), pressed)).fetchall()
-    found: dict[str, dict[str, int]] = {}
-    for symbol, timeframe, count in rows:
-        found.setdefault(symbol, {})[timeframe] = count
-    return found
+    rows = connection.execute(
+        _FINAL_OUTCOMES, {"symbols": list(symbols), "day": day, "pressed": pressed}
+    ).fetchall()
+    return [(Outcome(*row[:-1]), row[-1]) for row in rows]
 
 
 def backlog(connection: Connection, symbol: str) -> Backlog:
@@ -232,23 +231,26 @@ update rechecks set
  where claim_id = %(claim)s
 """
 # Bars and ledger are written in one transaction: whoever sees the answer sees its bars.
-_OUTCOMES = f"""
+_OUTCOME = f"""
 select s.ticker, r.ended_at is null,
   case when r.ended_at is null then {_ANSWERED}
     else r.error is null and r.ended_at >= %(pressed)s end,
   extract(epoch from clock_timestamp() - r.request_at)::float8,
-  r.error
+  r.error"""  # noqa: S608 - constants
+_OF_SYMBOLS = """
   from symbols s join rechecks r on r.symbol_id = s.id
  where s.ticker = any(%(symbols)s)
  order by s.ticker
-"""  # noqa: S608 - constants
-_CHANGED = """
-select s.ticker, b.timeframe::text, count(*)
-  from symbols s join ohlc_bars_v2 b on b.symbol_id = s.id
- where s.ticker = any(%s) and b.timeframe in ('m15', 'h1', 'h4') and not b.is_forecast
-   and b.updated_at >= %s
- group by s.ticker, b.timeframe
 """
+_CHANGED = """,
+  (select coalesce(jsonb_object_agg(timeframe, changed), '{}')
+     from (
+       select timeframe, count(*) as changed from ohlc_bars_v2
+        where symbol_id = s.id and timeframe in ('m15', 'h1', 'h4') and not is_forecast
+          and updated_at >= %(pressed)s
+        group by timeframe) b)"""
+_OUTCOMES = _OUTCOME + _OF_SYMBOLS
+_FINAL_OUTCOMES = _OUTCOME + _CHANGED + _OF_SYMBOLS
 _BACKLOG = """
 select
   (select count(*)

@@ -25,7 +25,7 @@ from resources import jobs, rechecks, watchlists
 from resources.tracking import record_interest
 from resources.wanted import in_turn
 from swiftbolt_assets.api.auth import AnyCaller
-from swiftbolt_assets.api.coverage import hindrance
+from swiftbolt_assets.api.coverage import TICK_OLD_S, hindrance
 from swiftbolt_assets.api.description import answers
 from swiftbolt_assets.api.fields import required_symbol
 from swiftbolt_assets.api.replies import HttpError, Json, iso
@@ -130,9 +130,9 @@ async def reload_watchlist_data(
     state = state_of(request)
     began = time.monotonic()
     symbols, press = await run_in_threadpool(_press_many, state, caller, named)
-    outcomes = await _until_over(state, press, symbols, began + _LONGEST_S)
-    bars = await run_in_threadpool(_changed, state, press, symbols)
-    results = [_result(symbol, outcomes.get(symbol), bars.get(symbol, {})) for symbol in symbols]
+    await _until_over(state, press, symbols, began + _LONGEST_S)
+    ends = await run_in_threadpool(_ends, state, press, symbols)
+    results = [_result(symbol, *ends.get(symbol, (None, {}))) for symbol in symbols]
     results += [
         {
             "symbol": ascii(text[:_SHOWN])[1:-1],
@@ -176,43 +176,44 @@ def _about(state: ApiState, at: datetime) -> _Press:
     return _Press(at, session.day, session.day < clock.today())
 
 
-async def _until_over(
-    state: ApiState, press: _Press, symbols: Sequence[str], until: float
-) -> dict[str, Outcome]:
+async def _until_over(state: ApiState, press: _Press, symbols: Sequence[str], until: float) -> None:
     """Look until all is over, or waiting is of no use; nothing is held between two looks."""
     while True:
         left = until - time.monotonic()
         found, is_hopeless = await run_in_threadpool(_look, state, press, symbols, left)
-        waiting = any(one.is_open and not one.is_answered for one in found.values())
+        waiting = any(one.is_open and not one.is_answered for one in found)
         if not waiting or is_hopeless or left <= 0:
-            return found
+            return
         await asyncio.sleep(min(_POLL_S, left))
 
 
 def _look(
     state: ApiState, press: _Press, symbols: Sequence[str], left: float
-) -> tuple[dict[str, Outcome], bool]:
-    """Return the outcomes by ticker, and whether no request can be answered in time."""
+) -> tuple[list[Outcome], bool]:
+    """Return the outcomes, and whether no request can be answered in time."""
     with state.pool.transaction() as connection:
         found = rechecks.outcomes(connection, symbols, press.day, press.at)
-        outlook = jobs.outlook(connection, symbols[0]) if symbols and press.is_past else None
+        outlook = jobs.outlook(connection, symbols[0]) if symbols else None
     is_hopeless = outlook is not None and (
-        outlook.cooling_s > left or (outlook.free == 0 and outlook.next_free_s > left)
+        outlook.tick_age_s is None
+        or outlook.tick_age_s > TICK_OLD_S
+        or (press.is_past and outlook.cooling_s > left)
+        or (press.is_past and outlook.free == 0 and outlook.next_free_s > left)
     )
-    return {one.symbol: one for one in found}, is_hopeless
+    return found, is_hopeless
 
 
-def _changed(
+def _ends(
     state: ApiState, press: _Press, symbols: Sequence[str]
-) -> Mapping[str, Mapping[str, int]]:
+) -> dict[str, tuple[Outcome, Mapping[str, int]]]:
     with state.pool.transaction() as connection:
-        return rechecks.changed_bars(connection, symbols, press.at)
+        found = rechecks.final_outcomes(connection, symbols, press.day, press.at)
+    return {outcome.symbol: (outcome, bars) for outcome, bars in found}
 
 
 def _found(state: ApiState, press: _Press, symbol: str) -> _Found:
     with state.pool.transaction() as connection:
-        (outcome,) = rechecks.outcomes(connection, [symbol], press.day, press.at)
-        bars = rechecks.changed_bars(connection, [symbol], press.at).get(symbol, {})
+        ((outcome, bars),) = rechecks.final_outcomes(connection, [symbol], press.day, press.at)
         backlog = rechecks.backlog(connection, symbol)
         outlook: Outlook = jobs.outlook(connection, symbol)
     return _Found(outcome, sum(bars.values()), backlog, hindrance(outlook))

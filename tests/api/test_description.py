@@ -73,6 +73,7 @@ def test_the_description_names_every_function_once_and_no_status_that_is_never_g
     assert {path.rpartition("/")[2] for path in functions} == {
         "ensure-coverage", "coverage", "sync-user-symbols", "watchlist-sync", "chart-data-v2",
         "chart", "symbols-search", "quotes", "orchestrator", "fetch-bars", "events",
+        "user-refresh", "reload-watchlist-data", "market-status",
     }  # fmt: skip
     for path in functions:
         for operation in told["paths"][path].values():

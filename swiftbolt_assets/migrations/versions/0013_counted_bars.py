@@ -5,7 +5,7 @@ from __future__ import annotations
 from swiftbolt_assets.migrations.plain_sql import run_sql
 
 revision = "0013"
-down_revision = "0011"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
