@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 GOOD_FOR = timedelta(days=30)
 #: What is due for longer than this takes its turn before the platform's own ideas.
 _PATIENCE = timedelta(days=1)
+#: A fresh installation's first minutes belong to the first chart.
+_FIRST_MINUTES = timedelta(minutes=5)
 #: Pages that are further apart are no longer of one list.
 _LONGEST_PULL = timedelta(days=3)
 #: More pages are a loop: a list of 100,000.
@@ -105,6 +107,7 @@ class TickerList:
             "today": today,
             "good_for": GOOD_FOR,
             "patience": _PATIENCE,
+            "first": _FIRST_MINUTES,
             "longest": _LONGEST_PULL,
             "people": PEOPLE,
         }
@@ -188,6 +191,7 @@ select k.place, not k.is_overdue
   from known k, busy b
  where (k.place is not null or k.listed_on is null
      or k.listed_on + %(good_for)s <= %(today)s or k.listed_on > %(today)s)
+   and k.created_at < clock_timestamp() - %(first)s
    and (k.retry_at is null or k.retry_at <= clock_timestamp())
    and (b.priority is null or (k.is_overdue and b.priority < %(people)s))
 """

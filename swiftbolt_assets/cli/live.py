@@ -17,7 +17,8 @@ import click
 from swiftbolt_assets.cli.arguments import parse_symbols
 from swiftbolt_assets.cli.installation import ready
 from swiftbolt_assets.clock import NEW_YORK
-from swiftbolt_assets.errors import ConfigurationError
+from swiftbolt_assets.errors import ConfigurationError, UsageError
+from swiftbolt_assets.market.symbols import tradier_symbol
 from swiftbolt_assets.settings import read_settings
 
 if TYPE_CHECKING:
@@ -39,11 +40,17 @@ def run_live(symbols: Sequence[str], *, once: bool, as_json: bool) -> None:
     """Refresh once, or whoever is due until the session is over; exits with 1 after a failure.
 
     Raises:
-        UsageError: a symbol is none; nothing was touched.
+        UsageError: a symbol is none, or none that Tradier can spell; nothing was touched.
         ConfigurationError: only the other provider has a key.
 
     """
     wanted = parse_symbols(symbols) if symbols else []
+    unspelled = [symbol for symbol in wanted if tradier_symbol(symbol) is None]
+    if unspelled:
+        raise UsageError(
+            f"symbol: {', '.join(unspelled)}: Tradier knows no small letters in a ticker, "
+            "so it is not asked; leave it out"
+        )
     settings = read_settings()
     if settings.tradier_token is None and not settings.simulated:
         raise ConfigurationError(

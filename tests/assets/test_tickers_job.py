@@ -37,10 +37,16 @@ def tick(installation: Any, per_minute: int = 0) -> Any:
         return sensor(dg.build_sensor_context(instance))
 
 
+@pytest.fixture(autouse=True)
+def _settled(installation: Any) -> None:
+    """Let the installation be some minutes old, and nothing be queued."""
+    installation.sql("delete from job_runs")
+    installation.sql("update ticker_list set created_at = clock_timestamp() - interval '6 minutes'")
+
+
 def test_a_run_pulls_a_page_until_the_list_is_whole_and_makes_no_partition(
     installation: Any,
 ) -> None:
-    installation.sql("delete from job_runs")
     installation.forget_requests()
     with open_instance(installation.settings) as instance:
         before = instance.get_dynamic_partitions(WHOLE.partition_set)
@@ -57,7 +63,6 @@ def test_a_run_pulls_a_page_until_the_list_is_whole_and_makes_no_partition(
 
 
 def test_a_page_waits_while_anybody_uses_the_budget_or_bars_are_queued(installation: Any) -> None:
-    installation.sql("delete from job_runs")
     assert isinstance(tick(installation, per_minute=5), dg.RunRequest)
     installation.sql("select rate_configure('polygon', 5, 60.5)")
     taken = "select slot from rate_try('polygon', null, 200, 0, 120, 'somebody', 5, 60.5)"
@@ -70,7 +75,6 @@ def test_a_page_waits_while_anybody_uses_the_budget_or_bars_are_queued(installat
 def test_a_page_that_does_not_come_fails_its_run_with_the_reason_and_waits(
     installation: Any,
 ) -> None:
-    installation.sql("delete from job_runs")
     installation.faults(kinds=["502"])
     failed = pull(installation)
     assert not failed.success

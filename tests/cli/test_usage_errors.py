@@ -21,7 +21,7 @@ BAD_SYMBOLS = {
     "blank": "   ",
     "300 letters": "A" * 300,
     "path": "../../etc/passwd",
-    "slash": "BRK/B",
+    "slashes": "BRK//B",
     "url": "AAPL/range/1?apiKey=x",
     "sql": "AAPL'; drop table symbols; --",
     "percent": "AAPL%2F..",
@@ -33,7 +33,8 @@ BAD_SYMBOLS = {
     "nul": "AA\0PL",
     "lone surrogate": "A\udcffPL",
     "key separator": "2026-11-20|AAPL",
-    "dots": "BRK.B.C",
+    "dots": "BRK.B.C.D",
+    "capital later": "aAPL",
     "digit first": "1AAPL",
 }
 BAD_WINDOWS = {
@@ -213,3 +214,11 @@ def test_a_bad_setting_is_refused_by_its_variable(
 ) -> None:
     monkeypatch.setenv(name, value)
     assert refuse(*command).startswith(f"{name}: ")
+
+
+def test_today_of_a_ticker_that_tradier_cannot_spell_is_refused(
+    refuse: Callable[..., str],
+) -> None:
+    assert refuse("live", "AAPL", "BCpC", "--once").startswith(
+        "symbol: BCpC: Tradier knows no small letters"
+    )

@@ -159,6 +159,11 @@ def test_bars_go_first_and_after_a_day_the_platforms_own_ideas_wait(registry: An
     assert registry.book.due(TODAY) is not None
 
 
+def test_the_first_minutes_of_an_installation_belong_to_the_first_chart(registry: Any) -> None:
+    registry.sql("update ticker_list set created_at = clock_timestamp()")
+    assert registry.book.due(TODAY) is None
+
+
 def test_only_the_cursor_of_a_link_is_kept_and_never_a_key(registry: Any) -> None:
     registry.page()
     kept = registry.sql("select t::text from ticker_list t")[0][0]

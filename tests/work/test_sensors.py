@@ -95,6 +95,8 @@ def test_a_definition_names_the_sensors_the_job_and_the_assets(tower: Tower) -> 
         "backfill",
         "failed_runs",
         "symbol_partitions",
+        "splits",
+        "tickers",
     }
     for sensor in repository.sensor_defs:
         assert sensor.default_status is dg.DefaultSensorStatus.RUNNING, sensor.name
