@@ -158,5 +158,5 @@ on conflict (symbol, timeframe, job_type) do update set
   priority = coalesce(%(priority)s::integer, d.priority),
   enabled = coalesce(%(enabled)s::boolean, d.enabled),
   pinned = coalesce(%(pinned)s::boolean, d.pinned),
-  origin = case when %(priority)s::integer is null then d.origin else 'operator' end
+  origin = case when %(priority)s::integer is null then d.origin else 'asked' end
 """

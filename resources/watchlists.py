@@ -117,16 +117,23 @@ def items(connection: Connection, watchlist: UUID) -> Sequence[Item]:
 
 
 def listed(connection: Connection, user: UUID) -> list[str]:
-    """Return the tickers on all watchlists of a person, ascending, none twice."""
-    rows = connection.execute(
-        "select distinct s.ticker from watchlists w"
-        " join watchlist_items i on i.watchlist_id = w.id join symbols s on s.id = i.symbol_id"
-        " where w.user_id = %s order by s.ticker",
-        (user,),
-    ).fetchall()
+    """Return the tickers on all watchlists of a person, ascending, none twice.
+
+    What was tracked as `watchlist` in other ways counts, too.
+    """
+    rows = connection.execute(_LISTED, {"user": user}).fetchall()
     return [str(row[0]) for row in rows]
 
 
+_LISTED = """
+select s.ticker from symbols s
+ where s.id in (
+   select i.symbol_id from watchlists w join watchlist_items i on i.watchlist_id = w.id
+    where w.user_id = %(user)s
+   union all
+   select symbol_id from user_symbol_tracking where user_id = %(user)s and source = 'watchlist')
+ order by s.ticker
+"""
 _OLDEST = "select id from watchlists where user_id = %s order by created_at, id limit 1"
 _FORGET = """
 delete from user_symbol_tracking t using symbols s

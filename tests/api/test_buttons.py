@@ -134,7 +134,7 @@ def test_a_press_leaves_percent_slices_and_the_ledger_as_they_are(
     filled: Any, working: Worker
 ) -> None:
     def seen() -> Any:
-        body = {"symbol": "AAPL", "timeframe": "m15", "window_days": 7}
+        body = {"symbol": "AAPL", "timeframe": "m15", "window_days": 30}
         return filled.post("ensure-coverage", body).json, filled.sql(
             "select day, state, answers from session_coverage order by day"
         )
@@ -238,8 +238,9 @@ def test_a_reload_tells_each_symbol_and_is_bounded(filled: Any, working: Worker)
     assert working.asked == ["AAPL"]
     many = filled.post("reload-watchlist-data", {"symbols": [f"A{n}" for n in range(201)]})
     assert (many.status, many.error.partition(":")[0]) == (400, "symbols")
-    user = filled.post("watchlist-sync", {"action": "list"}).json
-    assert user["items"] == []
+    own = filled.post("reload-watchlist-data", {}).json
+    assert [one["symbol"] for one in own["results"]] == ["AAPL"], "what is tracked is on the list"
+    filled.post("watchlist-sync", {"action": "remove", "symbol": "AAPL"})
     empty = filled.post("reload-watchlist-data", {}).json
     assert (empty["success"], empty["results"]) == (True, [])
 

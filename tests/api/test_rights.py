@@ -25,7 +25,9 @@ DEFINERS = {
     "ensure_job(text,text,integer,integer)",
     "get_coverage_gaps(text,text,integer)",
     "get_job_progress(uuid)",
+    "get_job_progress(uuid,timeframe)",
     "get_session_gaps(text,date,date)",
+    "recheck_symbols(text[],integer)",
 }
 
 
@@ -93,7 +95,7 @@ def test_B60_no_route_touches_what_another_person_has(api: Any, people: People) 
         assert api.post("sync-user-symbols", body, key=people.my_key).status == 200
     claims = {"X-User-Id": str(people.theirs), "request.jwt.claims": f'{{"sub":"{people.theirs}"}}'}
     listed = api.post("watchlist-sync", {"action": "list"}, key=people.my_key, headers=claims).json
-    assert listed["items"] == []
+    assert [item["symbol"] for item in listed["items"]] == ["MSFT", "TSLA"]
     assert belongings(api, people.theirs) == before
 
 
@@ -172,7 +174,8 @@ def test_people_read_only_what_is_for_all_and_their_own(api: Any) -> None:
     )
     assert {name for (name,) in found} == {
         "symbols", "market_sessions", "interest_priorities", "interest_windows", *OWN,
-        "ohlc_bars_v2", "job_definitions", "job_runs", "coverage_status", "splits",
+        "listed_tickers", "rechecks", "ohlc_bars_v2", "job_definitions", "job_runs",
+        "coverage_status", "splits",
     }  # fmt: skip
 
 

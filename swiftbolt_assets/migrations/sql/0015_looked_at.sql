@@ -1,16 +1,16 @@
 -- What no person looks at never delays what one does.
 
--- Whose idea a definition is: the installation's own, until anybody asks for it or changes it; people's
--- interest; or an operator's, who means the priority that it has.
-alter table job_definitions add column origin text not null default 'operator'
-  check (origin in ('seed', 'interest', 'operator'));
+-- Whose idea a definition is: the installation's own, until anybody asks for it or changes it; tracked
+-- interest's, which may end; or of somebody who asked by name, and means the priority that it has.
+alter table job_definitions add column origin text not null default 'asked'
+  check (origin in ('seed', 'interest', 'asked'));
 update job_definitions d set origin = 'interest'
  where not d.pinned and exists (
    select from user_symbol_tracking t join symbols s on s.id = t.symbol_id
     where s.ticker = d.symbol);
 -- Where an operator has been, the row's time says so; seeding took one transaction.
 update job_definitions d set origin = 'seed'
- where d.job_type = 'fetch_intraday' and d.origin = 'operator' and not d.pinned
+ where d.job_type = 'fetch_intraday' and d.origin = 'asked' and not d.pinned
    and d.created_at = d.updated_at
    and (d.priority < 100 or (d.symbol, d.timeframe, d.priority, d.window_days) = ('AAPL', 'm15', 200, 730));
 -- The place that it was announced with, a moment ago where the database is new.
@@ -18,7 +18,7 @@ delete from rate_waiter where holder like 'announced %';
 
 create function claim_seed() returns trigger language plpgsql as $$
 begin
-  new.origin := 'operator';
+  new.origin := 'asked';
   return new;
 end
 $$;
@@ -30,7 +30,7 @@ create trigger job_definitions_claimed before update on job_definitions
 create or replace view wanted_symbols as
   select d.symbol, max(d.window_days) as window_days,
     max(least(d.priority, case
-      when d.origin = 'operator' then d.priority
+      when d.origin = 'asked' then d.priority
       when d.origin = 'seed' then 90
       when exists (
         select from user_symbol_tracking t join symbols s on s.id = t.symbol_id
@@ -127,14 +127,14 @@ begin
    where d.symbol = ticker and d.timeframe = wanted and d.job_type = 'fetch_intraday'
      and (d.pinned or (d.origin <> 'seed' and d.enabled and d.window_days >= days and d.priority >= urgency));
   if definition is null then
-    insert into job_definitions as d (job_type, symbol, timeframe, window_days, priority, enabled, origin)
-    values ('fetch_intraday', ticker, wanted, days, urgency, true, 'interest')
+    insert into job_definitions as d (job_type, symbol, timeframe, window_days, priority, enabled)
+    values ('fetch_intraday', ticker, wanted, days, urgency, true)
     on conflict (symbol, timeframe, job_type) do update set
       enabled = d.enabled or not d.pinned,
       priority = case when d.pinned then d.priority else greatest(d.priority, excluded.priority) end,
       window_days = case
         when d.pinned then d.window_days else greatest(d.window_days, excluded.window_days) end,
-      origin = case when d.origin = 'seed' then 'interest' else d.origin end
+      origin = case when d.origin = 'seed' then 'asked' else d.origin end
     returning d.id into definition;
   end if;
   -- Polls come often: what is planned already costs one look.
