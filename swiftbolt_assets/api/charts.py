@@ -22,7 +22,7 @@ from swiftbolt_assets.api.description import answers
 from swiftbolt_assets.api.fields import DAYS, INSTANT, required_symbol, required_timeframe
 from swiftbolt_assets.api.replies import HttpError, Json, encode, iso
 from swiftbolt_assets.api.shapes import Chart, FlatChart
-from swiftbolt_assets.api.state import ApiState, state_of
+from swiftbolt_assets.api.state import state_of
 from swiftbolt_assets.clock import NEW_YORK, midnight
 from swiftbolt_assets.market.live import closed_hours
 from swiftbolt_assets.market.sessions import xnys
@@ -31,13 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
-    from resources.callers import Caller
     from swiftbolt_assets.clock import Clock
 
 router = APIRouter()
 _STALE_H, _RECENT_H, _ENOUGH_BARS = 24, 4, 250
-#: What the older chart shows unless told otherwise.
-_OLDER_DAYS = 365
 _LAYERS = ("historical", "intraday", "forecast")
 #: Minutes until a timeframe's newest bar is old (contract of `chart`).
 _SLA_MINUTES = {"m15": 30, "h1": 120, "h4": 480, "d1": 1_440, "w1": 10_080}
@@ -137,24 +134,12 @@ def flat_chart(
     caller: AnyCaller,
     symbol: Annotated[str | None, Query()] = None,
     timeframe: Annotated[str, Query()] = "d1",
-    days: Annotated[DAYS, Query()] = _OLDER_DAYS,
+    days: Annotated[DAYS, Query()] = 365,
 ) -> Response:
-    """Return bars of history and today as one list."""
-    return Json(older_chart(state_of(request), caller, symbol, timeframe, days))
-
-
-def older_chart(
-    state: ApiState, caller: Caller, symbol: str | None, timeframe: str, days: int = _OLDER_DAYS
-) -> dict[str, Any]:
-    """Return the older chart's reply; a ticker that nobody has asked for yet has no bars.
-
-    Raises:
-        HttpError: 400, no symbol is given.
-        UsageError: a value is wrong; names it.
-
-    """
+    """Return bars of history and today; a ticker that nobody has asked for yet has none."""
     if not symbol:
         raise HttpError(400, "Symbol is required")
+    state = state_of(request)
     ticker, token = required_symbol(symbol), required_timeframe(timeframe)
     asked = ChartRequest(symbol=ticker, timeframe=token, days=days, includeForecast=False)
     start, end = chart_range(asked, token, state.settings.clock)
@@ -168,27 +153,29 @@ def older_chart(
     newest = page.rows[-1][0] if page.rows else None
     age = None if newest is None else (now - datetime.fromisoformat(newest)).total_seconds() / 60
     is_fresh = age is not None and age <= sla
-    return {
-        "symbol": ticker,
-        "assetType": "stock",
-        "timeframe": token,
-        "bars": [dict(zip(chart.COLUMNS[:6], row[:6], strict=True)) for row in page.rows],
-        "meta": {
-            "lastBarTs": newest,
-            "dataStatus": "updating" if work else "fresh" if is_fresh else "stale",
-            "isMarketOpen": is_market_open(now),
-            "latestForecastRunAt": None,
-            "hasPendingSplits": False,
-            "pendingSplitInfo": None,
-            "totalBars": len(page.rows),
-            "requestedRange": {"start": iso(start), "end": iso(end)},
-        },
-        "freshness": {
-            "ageMinutes": None if age is None else int(age),
-            "slaMinutes": sla,
-            "isWithinSla": is_fresh,
-        },
-    }
+    return Json(
+        {
+            "symbol": ticker,
+            "assetType": "stock",
+            "timeframe": token,
+            "bars": [dict(zip(chart.COLUMNS[:6], row[:6], strict=True)) for row in page.rows],
+            "meta": {
+                "lastBarTs": newest,
+                "dataStatus": "updating" if work else "fresh" if is_fresh else "stale",
+                "isMarketOpen": is_market_open(now),
+                "latestForecastRunAt": None,
+                "hasPendingSplits": False,
+                "pendingSplitInfo": None,
+                "totalBars": len(page.rows),
+                "requestedRange": {"start": iso(start), "end": iso(end)},
+            },
+            "freshness": {
+                "ageMinutes": None if age is None else int(age),
+                "slaMinutes": sla,
+                "isWithinSla": is_fresh,
+            },
+        }
+    )
 
 
 def chart_range(asked: ChartRequest, timeframe: str, clock: Clock) -> tuple[datetime, datetime]:
