@@ -186,7 +186,7 @@ def looks(client: Any) -> list[Look]:
     client.sync("SPY", source="watchlist")
     seen: list[Look] = []
     client.sync("SPY", source="chart_view")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not seen or seen[-1].progress["progress_percent"] < 100:
         ensured = client.ensure("SPY", "h1", 730)
         seen.append(Look(ensured, len(client.drawn("SPY", "h1"))))
