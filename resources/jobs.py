@@ -167,9 +167,17 @@ def open_slices(connection: Connection, symbol: str) -> Sequence[OpenSlice]:
 
 
 _PROGRESS = """
-select total_slices, completed_slices, running_slices, queued_slices, failed_slices,
-  progress_percent, bars_written, complete
-  from get_job_progress(%(job)s, %(timeframe)s::timeframe)
+select p.total_slices, p.completed_slices, p.running_slices, p.queued_slices, p.failed_slices,
+  p.progress_percent,
+  case
+    when d.timeframe = %(timeframe)s::timeframe then p.bars_written
+    else count_chart_bars(s.id, %(timeframe)s::timeframe, market_today() - d.window_days)
+  end,
+  p.complete
+  from job_definitions d
+  join symbols s on s.ticker = d.symbol
+  cross join get_job_progress(d.id) p
+ where d.id = %(job)s
 """
 _STATE = """
 select case

@@ -99,7 +99,7 @@ def flat_chart(
         includeForecast=include_forecast,
         layers=layers,
     )
-    return Json(shown_chart(state_of(request), caller, asked))
+    return Json(_shown(state_of(request), caller, asked))
 
 
 @router.post(
@@ -111,7 +111,7 @@ def flat_chart_by_body(asked: FlatChartRequest, request: Request, caller: AnyCal
     """Return bars; with `before` the newest ones that are older, none where history begins."""
     state = state_of(request)
     if asked.before is None:
-        return Json(shown_chart(state, caller, asked))
+        return Json(_shown(state, caller, asked))
     return Json(_page(state, caller, asked, parse_before(asked.before)))
 
 
@@ -140,7 +140,7 @@ def parse_before(value: float | str) -> datetime:
     return instant
 
 
-def shown_chart(state: ApiState, caller: Caller, asked: FlatChartRequest) -> dict[str, Any]:
+def _shown(state: ApiState, caller: Caller, asked: FlatChartRequest) -> dict[str, Any]:
     """Return the reply; a ticker that nobody has opened yet has no bars.
 
     Raises:

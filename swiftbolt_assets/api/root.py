@@ -12,11 +12,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from swiftbolt_assets.api.auth import KEY_HEADERS, AnyCaller, require_caller
-from swiftbolt_assets.api.flat_charts import FlatChartRequest, shown_chart
+from swiftbolt_assets.api.flat_charts import flat_chart
 from swiftbolt_assets.api.pages import chart_page
 from swiftbolt_assets.api.quotes import quotes
-from swiftbolt_assets.api.replies import Json
-from swiftbolt_assets.api.state import state_of
 
 router = APIRouter(include_in_schema=False)
 #: Where a reply depends on whether a key is shown.
@@ -29,12 +27,10 @@ def chart(
     symbol: Annotated[str | None, Query()] = None,
     timeframe: Annotated[str, Query()] = "d1",
 ) -> Response:
-    """Return the older chart to who shows a key, the page to all others."""
+    """Return bars to who shows a key, the page to all others."""
     if not any(name in request.headers for name in KEY_HEADERS):
         return chart_page(request)
-    caller = require_caller(request)
-    asked = FlatChartRequest(symbol=symbol, timeframe=timeframe)
-    return Json(shown_chart(state_of(request), caller, asked))
+    return flat_chart(request, require_caller(request), symbol, timeframe)
 
 
 @router.api_route("/quotes", methods=["GET", "HEAD"])

@@ -40,9 +40,8 @@ revoke all on function count_chart_bars(uuid, timeframe, date)
 grant execute on function count_chart_bars(uuid, timeframe, date)
   to anon, authenticated, service_role;
 
--- How far a definition is (0001_work.sql), with its bars in a timeframe: its own, or the days and
--- weeks that are made of it.
-create function get_job_progress(p_job_def_id uuid, p_timeframe timeframe)
+-- How far a definition is (0001_work.sql), with the bars of its own timeframe.
+create or replace function get_job_progress(p_job_def_id uuid)
 returns table (total_slices integer, completed_slices integer, running_slices integer,
   queued_slices integer, failed_slices integer, progress_percent integer, bars_written integer,
   sessions integer, sessions_settled integer, complete boolean)
@@ -67,27 +66,12 @@ language sql stable security definer as $$
   )
   select r.success + r.running + r.queued + r.failed, r.success, r.running, r.queued, r.failed,
     case when y.sessions = 0 then 100 else y.settled * 100 / y.sessions end,
-    count_chart_bars(
-      d.symbol_id, coalesce(p_timeframe, d.timeframe), market_today() - d.window_days),
+    count_chart_bars(d.symbol_id, d.timeframe, market_today() - d.window_days),
     y.sessions, y.settled, y.settled = y.sessions
     from definition d cross join days y cross join runs r
 $$;
-revoke all on function get_job_progress(uuid, timeframe)
-  from public, anon, authenticated, service_role;
-grant execute on function get_job_progress(uuid, timeframe) to anon, authenticated, service_role;
-
-create or replace function get_job_progress(p_job_def_id uuid)
-returns table (total_slices integer, completed_slices integer, running_slices integer,
-  queued_slices integer, failed_slices integer, progress_percent integer, bars_written integer,
-  sessions integer, sessions_settled integer, complete boolean)
-language sql stable security definer as $$
-  select * from get_job_progress(p_job_def_id, null::timeframe)
-$$;
-
 do $$
 begin
-  execute format(
-    'alter function get_job_progress(uuid, timeframe) set search_path = %I, pg_temp', current_schema());
   execute format(
     'alter function get_job_progress(uuid) set search_path = %I, pg_temp', current_schema());
 end

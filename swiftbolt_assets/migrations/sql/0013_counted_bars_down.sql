@@ -33,5 +33,4 @@ begin
     'alter function get_job_progress(uuid) set search_path = %I, pg_temp', current_schema());
 end
 $$;
-drop function get_job_progress(uuid, timeframe);
 drop function count_chart_bars(uuid, timeframe, date);
