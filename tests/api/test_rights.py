@@ -171,8 +171,9 @@ def test_people_read_only_what_is_for_all_and_their_own(api: Any) -> None:
         " and has_table_privilege('authenticated', c.oid, 'SELECT')"
     )
     assert {name for (name,) in found} == {
-        "symbols", "listed_tickers", "market_sessions", "interest_priorities", "interest_windows", *OWN,
+        "symbols", "market_sessions", "interest_priorities", "interest_windows", *OWN,
         "ohlc_bars_v2", "job_definitions", "job_runs", "coverage_status", "splits",
+        "listed_tickers",
     }  # fmt: skip
 
 
