@@ -1,4 +1,4 @@
-"""Whether an answer is believed as a whole: what is not is a failure of the provider, and no answer.
+"""Whether an answer is believed as a whole: what is not is a failure of the provider.
 
 What belongs here: this one question about an `Answer`. What does not: how it is decided
 (`market/trust.py`, `market/validation.py`), and what its bars show beside stored ones

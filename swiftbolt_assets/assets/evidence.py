@@ -153,10 +153,12 @@ class EvidenceBook:
         """
         if not reached or verdict.good.is_empty():
             return Held(verdict, {}, {})
-        fresh = of_sessions(verdict.good, reached)
+        # All that it holds near them tells, be it stored or not.
+        near = _near(reached)
+        fresh = of_sessions(verdict.good, near)
         marks: dict[datetime, str] = {}
         contested: Mapping[date, Collection[datetime]] = {}
-        if reasons := contradicting(fresh, stored, reached):
+        if reasons := contradicting(fresh, stored, near):
             waiting = as_suspects(fresh, stored, reached, reasons)
             waiting, marks = self._come_again_as_a_whole(fill, waiting, reached)
             verdict = _without(verdict, waiting)

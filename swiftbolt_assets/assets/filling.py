@@ -332,9 +332,9 @@ def _judged(
     held: Held,
     prior: SessionCoverage | None,
 ) -> SessionCoverage:
-    if session.day in held.contested and prior is not None:
-        if prior.bars and prior.state is State.FINAL:
-            return contested(prior, held.contested[session.day], evidence.now)
+    slots = held.contested.get(session.day)
+    if slots and prior is not None and prior.state is State.FINAL:
+        return contested(prior, slots, evidence.now)
     return judge(session, bars, evidence, prior)
 
 

@@ -25,6 +25,7 @@ import numpy as np
 import polars as pl
 
 from swiftbolt_assets.market.bars import BAR_SCHEMA
+from swiftbolt_assets.market.by_session import of_sessions
 from swiftbolt_assets.market.doubt import SUSPECT_LADDER, next_ask
 from swiftbolt_assets.market.resample import session_bounds, starts_us
 from swiftbolt_assets.market.validation import REJECT_SCHEMA
@@ -106,11 +107,11 @@ def as_suspects(
     Args:
         fresh: as for `contradicting`.
         stored: likewise.
-        sessions: likewise.
+        sessions: those of which something is to be stored, ascending.
         reasons: what `contradicting` found.
 
     """
-    new = fresh.join(stored, on=SAME, how="anti", maintain_order="left")
+    new = of_sessions(fresh, sessions).join(stored, on=SAME, how="anti", maintain_order="left")
     if new.is_empty():
         return pl.DataFrame(schema=REJECT_SCHEMA)
     opens, _ = session_bounds(sessions)
@@ -201,7 +202,9 @@ def _of_another_time(
     for at in np.unique(place).tolist():
         shifts, times = np.unique(shift[place == at], return_counts=True)
         most = int(times.argmax())
-        if times[most] >= max(_ALIKE, _MOST * counts[at]):
+        # Volumes that are all alike tell nothing.
+        volumes = moved["volume"].filter(pl.Series((place == at) & (shift == shifts[most])))
+        if volumes.n_unique() >= max(_ALIKE, _MOST * counts[at]):
             hours = shifts[most] / 3.6e9
             found[at] = (
                 f"{times[most]} of its {counts[at]} bars are stored {abs(hours):g} h "
