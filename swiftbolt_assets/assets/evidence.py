@@ -332,6 +332,8 @@ def _contested(
 
 def _near(reached: Sequence[Session]) -> Sequence[Session]:
     """Return the sessions of an answer and those beside it, ascending."""
+    if not reached:
+        return ()
     return xnys().between(reached[0].day - BESIDE_REACH, reached[-1].day + BESIDE_REACH)
 
 
