@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from swiftbolt_assets.market.sessions import Session
 
 _LINES = 20
+#: The parts of a certificate in the order of telling, and those that are told when there are any.
+_SELDOM = ("rejected", "unserved")
+_SHARES = ("bar", "absent", "unconfirmed", *_SELDOM)
 
 
 @dataclass(frozen=True)
@@ -300,10 +303,11 @@ def _proven(certificate: Certificate) -> str:
     """Return which part of all quarter hours is what; of an older certificate only the whole."""
     open_ = certificate.unconfirmed + sum(certificate.unproven.values())
     proven = certificate.quarter_hours - open_
+    shares = certificate.shares
     parts = ", ".join(
-        f"{share:.2%} {name}"
-        for name, share in certificate.shares.items()
-        if share or name in {"bar", "absent", "unconfirmed"}
+        f"{shares[name]:.2%} {name}"
+        for name in _SHARES
+        if name in shares and (shares[name] or name not in _SELDOM)
     )
     whole = f"{proven:,} of {certificate.quarter_hours:,} quarter hours"
     return f"{whole}: {parts}" if parts else whole
