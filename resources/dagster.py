@@ -15,6 +15,7 @@ import dagster as dg
 
 from resources.announcing import AnnouncedProvider
 from resources.bars import BarStore
+from resources.believing import believed
 from resources.embedded import locate
 from resources.endpoint import Secret
 from resources.http import Transport
@@ -151,7 +152,7 @@ class PolygonResource(dg.ConfigurableResource[None]):
         health = ProviderHealth(storage.database.connect)
         # Inside the guard: a slice has begun when the provider is asked, not when it cools down.
         announced = AnnouncedProvider(PolygonClient(transport), storage.work)
-        return GuardedProvider(announced, health, probe=probe, single=single)
+        return GuardedProvider(announced, health, probe=probe, single=single, judge=believed)
 
     def open_splits(self, storage: Storage) -> PolygonSplits:
         """Return the client of the list of splits; what it meets is not held against bars.

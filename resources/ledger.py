@@ -18,6 +18,7 @@ from resources.postgres import first_line
 from swiftbolt_assets.errors import StorageError
 from swiftbolt_assets.market.coverage import Reason, SessionCoverage, State
 from swiftbolt_assets.market.outliers import FAR_FROM_NEIGHBOURS
+from swiftbolt_assets.market.overlap import CONTRADICTS_STORED
 from swiftbolt_assets.market.timeframes import Timeframe
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Suspect:
-    """A bar that was not stored because it is far from its neighbours.
+    """A bar that was not stored: far from its neighbours, or against what is stored.
 
     Attributes:
         ts: its start.
@@ -99,13 +100,13 @@ class Ledger:
         return row[0] if row else None
 
     def suspects(self, symbol_id: UUID, starts: Sequence[datetime]) -> list[Suspect]:
-        """Return earlier bars at some instants that were too far from their neighbours."""
+        """Return earlier bars at some instants that were to come again, newest first."""
         with self._database.transaction() as connection:
             rows = connection.execute(
                 "select ts, bar::text, extract(epoch from clock_timestamp() - rejected_at)::float8"
                 " from rejected_bars"
-                " where symbol_id = %s and ts = any(%s) and rule = %s order by id desc",
-                (symbol_id, list(starts), FAR_FROM_NEIGHBOURS),
+                " where symbol_id = %s and ts = any(%s) and rule = any(%s) order by id desc",
+                (symbol_id, list(starts), [FAR_FROM_NEIGHBOURS, CONTRADICTS_STORED]),
             ).fetchall()
         return [Suspect(*row) for row in rows]
 
@@ -138,6 +139,24 @@ class Ledger:
                     record.bars,
                     record.base_minutes,
                 ),
+            )
+
+    def disbelieve(self, provider: str, symbol: str, since: datetime, outcome: str) -> None:
+        """Change the outcome of requests for a symbol's bars whose replies were read, not believed.
+
+        Args:
+            provider: who answered.
+            symbol: canonical ticker.
+            since: the first of them was not sent before, of the process's clock.
+            outcome: the name of the error that they amount to.
+
+        """
+        with self._database.transaction() as connection:
+            connection.execute(
+                "update provider_requests set outcome = %s where provider = %s and symbol = %s"
+                " and sent_at >= %s and outcome in ('ok', 'BeyondPlanError')"
+                " and endpoint like '/v2/aggs/%%'",
+                (outcome, provider, symbol, since),
             )
 
     def newest_request(self) -> int:

@@ -87,6 +87,26 @@ def failures(database: Database, symbols: Sequence[str]) -> list[str]:
     return [f"{symbol}: {message}" for symbol, message in rows]
 
 
+def unbelieved(database: Database, symbols: Mapping[str, UUID], days: Sequence[date]) -> list[str]:
+    """Return a line for each symbol of which more was rejected than stored in some sessions.
+
+    Args:
+        database: the bars' database.
+        symbols: ticker -> id.
+        days: the wanted session dates before today.
+
+    """
+    with database.transaction() as connection:
+        rows = connection.execute(
+            _UNBELIEVED, {"symbols": list(symbols.values()), "days": list(days)}
+        ).fetchall()
+    return [
+        f"{symbol}: more quarter hours were rejected ({rejected:,}) than stored ({bars:,})"
+        f" ({rule}: {value}); they are asked for again"
+        for symbol, bars, rejected, rule, value in rows
+    ]
+
+
 def progress(
     database: Database, symbols: Mapping[str, UUID], days: Sequence[date], past: int, since: Mark
 ) -> Progress:
@@ -135,6 +155,24 @@ def progress(
     )
 
 
+_UNBELIEVED = """
+with judged as (
+  select c.symbol_id, sum(c.bars) as bars,
+    sum(case when c.bars = 0 then case when c.reason = 'rejected' then c.expected else 0 end
+      else (select count(*) from jsonb_each_text(c.absences) a where a.value = 'rejected') end)
+      as rejected
+    from session_coverage c where c.symbol_id = any(%(symbols)s) and c.day = any(%(days)s)
+   group by c.symbol_id
+)
+select y.ticker, j.bars, j.rejected, coalesce(r.rule, 'rejected'), coalesce(r.value, '')
+  from judged j join symbols y on y.id = j.symbol_id
+  left join lateral (
+    select min(b.rule) as rule, min(b.value) as value from rejected_bars b
+     where b.symbol_id = j.symbol_id
+       and (b.ts at time zone 'America/New_York')::date = any(%(days)s)
+     group by b.rule order by count(*) desc limit 1) r on true
+ where j.rejected > j.bars order by 1
+"""
 # Without a pause or an error it is not refused: null would be neither.
 _REFUSED = """coalesce(status = 'queued' and next_attempt_at > clock_timestamp()
   and error_code in ('INVALID_SYMBOL', 'PERMISSION_DENIED'), false)"""

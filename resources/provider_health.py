@@ -211,6 +211,7 @@ class GuardedProvider:
         probe: lets one request through a cool-down at once, without retries; its outcome ends or
             renews the cool-down.
         single: no request is retried.
+        judge: raises a `ProviderError` for an answer that is none, though it could be read.
 
     """
 
@@ -221,12 +222,14 @@ class GuardedProvider:
         *,
         probe: bool = False,
         single: bool = False,
+        judge: Callable[[Answer], object] | None = None,
     ) -> None:
         self.name = inner.name
         self._inner = inner
         self._health = health
         self._probe = probe
         self._single = single
+        self._judge = judge
         self._lock = threading.Lock()
 
     def fetch(self, symbol: str, first: date, last: date, *, priority: int) -> Answer:
@@ -249,6 +252,8 @@ class GuardedProvider:
     def _fetch(self, symbol: str, first: date, last: date, priority: int) -> Answer:
         try:
             answer = self._inner.fetch(symbol, first, last, priority=priority)
+            if self._judge is not None:
+                self._judge(answer)
         except ProviderError as error:
             self._health.failed(self.name, symbol, error)
             raise

@@ -10,24 +10,23 @@ touches (`resources/`), and how Dagster hears of it (`bars.py`). No Dagster here
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from resources.ledger import Known
+from resources.believing import believed
 from resources.sessions_write import SessionsWrite, Written
-from resources.splits import SplitBook
-from resources.witnesses import Witnesses
 from swiftbolt_assets.assets.course import Course
-from swiftbolt_assets.clock import midnight, new_york_date
+from swiftbolt_assets.assets.evidence import EvidenceBook, Fill
+from swiftbolt_assets.clock import new_york_date
 from swiftbolt_assets.errors import (
     BeyondPlanError,
     MalformedReplyError,
     NotYetAvailableError,
+    PermissionDeniedError,
     RetryableError,
 )
 from swiftbolt_assets.market.by_session import (
@@ -37,36 +36,25 @@ from swiftbolt_assets.market.by_session import (
     starts_by_day,
 )
 from swiftbolt_assets.market.coverage import (
-    Evidence,
-    Reason,
     SessionCoverage,
+    State,
     beyond_plan,
     judge,
     kept_slots,
 )
-from swiftbolt_assets.market.doubt import NEIGHBOURS_REACH, doubted_slots, pattern
 from swiftbolt_assets.market.finalization import (
     REACH,
     RIDERS_REACH,
-    late_day,
     sessions_to_revise,
     sessions_to_ride_along,
 )
-from swiftbolt_assets.market.outliers import FAR_FROM_NEIGHBOURS, agrees, far
+from swiftbolt_assets.market.overlap import contested
 from swiftbolt_assets.market.plan import plan_edge
 from swiftbolt_assets.market.resample import resample
 from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.sketch import sketches
 from swiftbolt_assets.market.timeframes import Timeframe
-from swiftbolt_assets.market.trust import distrust
-from swiftbolt_assets.market.validation import (
-    REJECT_SCHEMA,
-    Verdict,
-    belong_elsewhere,
-    mostly_rejected,
-    spoilt_slots,
-    validate,
-)
+from swiftbolt_assets.market.validation import REJECT_SCHEMA, mostly_rejected
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -76,15 +64,14 @@ if TYPE_CHECKING:
     from resources.contract import Answer, BarProvider
     from resources.ledger import Ledger
     from swiftbolt_assets.assets.course import Question
-    from swiftbolt_assets.market.doubt import Pattern
+    from swiftbolt_assets.assets.evidence import Held
+    from swiftbolt_assets.errors import ProviderError
+    from swiftbolt_assets.market.coverage import Evidence
     from swiftbolt_assets.market.sessions import Session
+    from swiftbolt_assets.market.validation import Verdict
 
 #: The provider's calendar may be a few days off ours.
 _EDGE_MARGIN = timedelta(days=7)
-#: So many calendar days hold the sessions beside one.
-BESIDE_REACH = timedelta(days=5)
-#: Two answers of one second are one.
-ANOTHER_SECOND_S = 2.0
 #: Whose bars stand where history has none yet.
 LIVE = "tradier"
 
@@ -119,6 +106,8 @@ class Filled:
         requests: HTTP requests it cost.
         seconds: from asking to committed.
         sketches: a line that draws each session's bars, by timeframe and session date.
+        is_doubted: the answer contradicts what is stored, or most bars of what was asked for
+            first were rejected.
 
     """
 
@@ -129,6 +118,7 @@ class Filled:
     requests: int
     seconds: float
     sketches: Mapping[Timeframe, Mapping[date, str]] = field(default_factory=dict)
+    is_doubted: bool = False
 
 
 class Filler:
@@ -138,7 +128,7 @@ class Filler:
         self._provider = provider
         self._store = store
         self._ledger = ledger
-        self._witnesses = Witnesses(ledger.database)
+        self._evidence = EvidenceBook(provider.name, store, ledger)
 
     def fill(
         self,
@@ -170,10 +160,11 @@ class Filler:
             return
         today = new_york_date(now)
         since = min(sessions[0].day, today - REACH, sessions[-1].day - RIDERS_REACH)
-        fill = _Fill(
+        fill = Fill(
             target=target,
             now=now,
             ledger=self._ledger.coverage(target.symbol_id, since, today),
+            since=since,
             wanted_since=min(
                 sessions[0].day, self._ledger.wanted_since(target.symbol_id) or sessions[0].day
             ),
@@ -185,30 +176,47 @@ class Filler:
         while not course.is_finished:
             empty = self._empty_days(target, today) if course.repeats else frozenset()
             question = course.next_question(empty)
-            started = time.monotonic()
+            self._look_back(fill, question.first)
+            started, sent_since = time.monotonic(), datetime.now(UTC)
             try:
                 answer = self._provider.fetch(
                     target.symbol, question.first, question.last, priority=target.priority
                 )
                 self._refuse_contradiction(target, question, answer)
-                verdict = _believed(answer)
+                verdict = believed(answer)
             except BeyondPlanError:
                 if question.last > plan_edge(today) + _EDGE_MARGIN:
+                    self._note(target, sent_since, PermissionDeniedError)
                     raise
                 yield self._store_plan_cut(fill, question, started)
             except NotYetAvailableError as error:
                 course.postpone_newest(question, error)
             except _ContradictionError as error:
+                self._note(target, sent_since, MalformedReplyError)
                 course.contradicted(question, error)
             except RetryableError as error:
+                self._note(target, sent_since, type(error))
                 course.failed(question, error)
             else:
                 filled = self._store_answer(fill, question, answer, verdict, started)
+                if filled.is_doubted:
+                    self._note(target, sent_since, MalformedReplyError)
                 reached = {row.day for row in filled.coverage}
                 course.ask_again(s for s in question.asked if not fill.is_settled(s))
                 yield filled
                 course.answered(question, answer, reached)
         course.finish()
+
+    def _look_back(self, fill: Fill, first: date) -> None:
+        """Learn what the ledger knows of sessions before those that were thought of."""
+        if first < fill.since:
+            last = fill.since - timedelta(days=1)
+            fill.ledger |= self._ledger.coverage(fill.target.symbol_id, first, last)
+            fill.since = first
+
+    def _note(self, target: Target, since: datetime, error: type[ProviderError]) -> None:
+        """Note in the log of requests that what came was no answer."""
+        self._ledger.disbelieve(self._provider.name, target.symbol, since, error.__name__)
 
     def _empty_days(self, target: Target, today: date) -> frozenset[date]:
         rows = self._ledger.coverage(target.symbol_id, xnys().first, today)
@@ -227,29 +235,33 @@ class Filler:
             )
 
     def _store_answer(
-        self, fill: _Fill, question: Question, answer: Answer, verdict: Verdict, started: float
+        self, fill: Fill, question: Question, answer: Answer, verdict: Verdict, started: float
     ) -> Filled:
         """Judge and store what an answer says of the symbol's window, asked for or not."""
         target = fill.target
         reached = _reached(fill, question, answer, verdict.good)
-        verdict, confirmed = self._without_suspects(fill, reached, verdict)
-        fresh = of_sessions(verdict.good, reached)
-        stored = self._stored_before(fill, reached)
-        reached = [s for s in reached if s in question.asked or fill.changes(s, fresh, stored)]
+        unbelieved = _unbelieved(fill, question, answer, verdict)
+        stored = self._evidence.stored_near(fill, reached)
+        held = self._evidence.held(fill, reached, verdict, stored)
+        fresh = of_sessions(held.verdict.good, reached)
+        reached = [
+            session
+            for session in reached
+            if session in question.asked
+            or session.day in held.contested
+            or fill.changes(session, fresh, stored)
+        ]
         fresh = of_sessions(fresh, reached)
-        m15 = newest_wins(fresh, None if stored is None else of_sessions(stored, reached))
+        m15 = newest_wins(fresh, of_sessions(stored, reached))
         starts = starts_by_day(m15, reached)
-        evidence = self._evidence(fill, verdict, reached, starts)
-        evidence = replace(
-            evidence, confirmed=confirmed, delivered=frozenset(fresh["ts"].to_list())
-        )
+        evidence = self._evidence.of(fill, held, reached, starts)
         coverage = tuple(
-            judge(session, starts[session.day], evidence, fill.ledger.get(session.day))
+            _judged(session, starts[session.day], evidence, held, fill.ledger.get(session.day))
             for session in reversed(reached)
         )
         fill.ledger |= {row.day: row for row in coverage}
         kept = kept_slots(coverage)
-        whole = newest_wins(m15, self._live(target, reached, kept))
+        whole = newest_wins(m15, self._evidence.live(target, reached, kept, LIVE))
         bars = {Timeframe.M15: fresh} | {
             timeframe: resample(whole, reached, timeframe) for timeframe in target.derived
         }
@@ -262,7 +274,7 @@ class Filler:
                 bars=bars,
                 forming=None,
                 coverage=coverage,
-                rejects=verdict.rejects,
+                rejects=held.verdict.rejects,
                 request_id=answer.request_ids[0] if answer.request_ids else None,
             )
         )
@@ -271,13 +283,14 @@ class Filler:
             coverage=coverage,
             bars={name: counts_by_day(frame, reached) for name, frame in shown.items()},
             written=written,
-            rejected=verdict.rejects.height,
+            rejected=held.verdict.rejects.height,
             requests=answer.requests,
             seconds=time.monotonic() - started,
             sketches={name: sketches(frame, reached) for name, frame in shown.items()},
+            is_doubted=bool(held.contested) or unbelieved,
         )
 
-    def _store_plan_cut(self, fill: _Fill, question: Question, started: float) -> Filled:
+    def _store_plan_cut(self, fill: Fill, question: Question, started: float) -> Filled:
         """Settle sessions that lie wholly before what the plan serves."""
         coverage = tuple(
             beyond_plan(session, fill.ledger.get(session.day))
@@ -299,186 +312,40 @@ class Filler:
         )
         return Filled(coverage, {}, written, 0, 1, time.monotonic() - started)
 
-    def _stored_before(self, fill: _Fill, reached: Sequence[Session]) -> pl.DataFrame | None:
-        """Return the bars that earlier answers left in sessions that an answer speaks of."""
-        days = [s for s in reached if s.day in fill.ledger and fill.ledger[s.day].bars]
-        if not days:
-            return None
-        return of_sessions(self._of(fill.target, days, self._provider.name), days)
-
-    def _of(self, target: Target, days: Sequence[Session], provider: str) -> pl.DataFrame:
-        return self._store.read(
-            target.symbol_id, Timeframe.M15, days[0].opens, days[-1].closes, provider=provider
-        )
-
-    def _live(
-        self, target: Target, reached: Sequence[Session], kept: Collection[datetime]
-    ) -> pl.DataFrame | None:
-        """Return the live provider's bars that stay because nobody has confirmed an absence."""
-        if not kept:
-            return None
-        days = [s for s in reached if any(s.opens <= at < s.closes for at in kept)]
-        live = self._of(target, days, LIVE)
-        return live.filter(pl.col("ts").is_in(list(kept)))
-
-    def _with_neighbours(
-        self, fill: _Fill, reached: Sequence[Session], good: pl.DataFrame
-    ) -> tuple[pl.DataFrame, Sequence[Session]]:
-        """Return an answer's bars of regular hours with the stored ones of the sessions beside."""
-        first, last = reached[0].day, reached[-1].day
-        near = xnys().between(first - BESIDE_REACH, last + BESIDE_REACH)
-        known = [s for s in near if (row := fill.ledger.get(s.day)) is not None and row.bars]
-        beside = [s for s in known if not first <= s.day <= last]
-        fresh = of_sessions(good, near)
-        if not beside:
-            return fresh, near
-        stored = of_sessions(self._of(fill.target, beside, self._provider.name), beside)
-        return newest_wins(fresh, stored), near
-
-    def _without_suspects(
-        self, fill: _Fill, reached: Sequence[Session], verdict: Verdict
-    ) -> tuple[Verdict, dict[datetime, str]]:
-        """Take out bars that are far from their neighbours, but for those that came before."""
-        if not reached or verdict.good.is_empty():
-            return verdict, {}
-        around = self._with_neighbours(fill, reached, verdict.good)
-        suspects = far(*around)
-        if not suspects.is_empty():
-            # Only now: a split explains it, and nearly no reply has one.
-            suspects = far(*around, SplitBook(self._ledger.database).of(fill.target.symbol_id))
-        suspects = suspects.filter(pl.col("ts").is_in(verdict.good["ts"].to_list()))
-        if suspects.is_empty():
-            return verdict, {}
-        earlier = self._ledger.suspects(fill.target.symbol_id, suspects["ts"].to_list())
-        came_before = [
-            row["ts"]
-            for row in suspects.iter_rows(named=True)
-            if any(
-                one.ts == row["ts"]
-                and one.age_s >= ANOTHER_SECOND_S
-                and agrees(json.loads(one.bar), json.loads(row["bar"]))
-                for one in earlier
-            )
-        ]
-        left = suspects.filter(~pl.col("ts").is_in(came_before))
-        good = verdict.good.filter(~pl.col("ts").is_in(left["ts"].to_list()))
-        confirmed = dict.fromkeys(came_before, FAR_FROM_NEIGHBOURS)
-        return Verdict(good, pl.concat([verdict.rejects, left])), confirmed
-
-    def _evidence(
-        self,
-        fill: _Fill,
-        verdict: Verdict,
-        reached: Sequence[Session],
-        starts: Mapping[date, Collection[datetime]],
-    ) -> Evidence:
-        missing = {
-            s: {slot for slot in s.slot_starts() if slot not in starts[s.day]}
-            for s in reached
-            if len(starts[s.day]) < s.slots
-        }
-        # Only a session without any bar is judged by what is known of others.
-        some_empty = not all(starts.values())
-        known = self._ledger.known(fill.target.symbol_id) if some_empty else Known(None, None)
-        ends: list[datetime] = (
-            [] if verdict.good.is_empty() else [verdict.good["ts"][0], verdict.good["ts"][-1]]
-        )
-        at = [at for at in (known.earliest, known.latest, *ends) if at]
-        latest = max(at, default=None)
-        suspects = verdict.rejects.filter(pl.col("rule") == FAR_FROM_NEIGHBOURS)
-        evidence = Evidence(
-            now=fill.now,
-            last_bar=ends[-1] if ends else None,
-            earliest_known=min(at, default=None),
-            latest_known=latest,
-            rejected=spoilt_slots(verdict.rejects),
-            doubtful=belong_elsewhere(verdict.rejects),
-            late=late_day(xnys(), latest, today=new_york_date(fill.now)),
-            suspects=frozenset(suspects["ts"].to_list()),
-        )
-        if not missing:
-            return evidence
-        around = self._around(fill, reached, starts)
-        live = self._witnesses.live(fill.target.symbol_id, list(missing))
-        doubted = doubted_slots(missing, around, evidence.earliest_known)
-        for session, slots in missing.items():
-            # Whatever is usual: somebody else has seen it traded.
-            if seen := slots & live:
-                doubted[session] = [*{*doubted.get(session, ()), *seen}]
-        asked = {day: row.witness for day, row in fill.ledger.items()}
-        return replace(
-            evidence,
-            unlikely=frozenset(slot for slots in doubted.values() for slot in slots),
-            elsewhere=self._witnesses.elsewhere(fill.target.symbol_id, doubted, asked, live),
-        )
-
-    def _around(
-        self, fill: _Fill, reached: Sequence[Session], starts: Mapping[date, Collection[datetime]]
-    ) -> dict[Session, Pattern]:
-        """Return which quarter hours are silent in the sessions asked for so far, ascending."""
-        first, last = reached[0].day - NEIGHBOURS_REACH, reached[-1].day + NEIGHBOURS_REACH
-        rows = self._ledger.coverage(fill.target.symbol_id, first, last) | fill.ledger
-        patterns = {}
-        for session in xnys().between(max(first, xnys().first), min(last, xnys().last)):
-            row = rows.get(session.day)
-            if session.day in starts:
-                absent = {s for s in session.slot_starts() if s not in starts[session.day]}
-            elif row is None or not row.answers or row.reason is Reason.PLAN_CUT:
-                continue
-            else:
-                absent = set(row.absences if row.bars else session.slot_starts())
-            patterns[session] = pattern(session, absent)
-        return patterns
-
-
-@dataclass
-class _Fill:
-    """What one fill works with; the ledger's rows follow each answer."""
-
-    target: Target
-    now: datetime
-    ledger: dict[date, SessionCoverage]
-    wanted_since: date
-
-    def is_settled(self, session: Session) -> bool:
-        row = self.ledger.get(session.day)
-        return row is not None and row.is_settled(self.now)
-
-    def changes(self, session: Session, fresh: pl.DataFrame, stored: pl.DataFrame | None) -> bool:
-        """Return whether an answer says something new of a session that it was not asked for."""
-        if not self.is_settled(session):
-            return True
-        delivered = of_sessions(fresh, [session])
-        if stored is None or delivered.is_empty():
-            return not delivered.is_empty()
-        known = of_sessions(stored, [session])
-        new = delivered.join(known, on=delivered.columns, how="anti", nulls_equal=True)
-        return not new.is_empty()
-
 
 class _ContradictionError(MalformedReplyError):
     """An answer without any bar where some are known."""
 
 
-def _believed(answer: Answer) -> Verdict:
-    """Return an answer's bars, good and bad.
-
-    Raises:
-        MalformedReplyError: the answer as a whole cannot be trusted.
-
-    """
-    spanned = xnys().between(answer.first, answer.last)
-    if why := distrust(answer.bars, spanned):
-        raise MalformedReplyError(f"{answer.provider}: {why}")
-    verdict = validate(
-        answer.bars, midnight(answer.first), midnight(answer.last + timedelta(days=1))
+def _unbelieved(fill: Fill, question: Question, answer: Answer, verdict: Verdict) -> bool:
+    """Return whether most bars of the sessions that are not settled yet were rejected."""
+    if verdict.rejects.is_empty():
+        return False
+    wanted = [s for s in question.asked if not fill.is_settled(s)]
+    timed = answer.bars.filter(pl.col("ts").is_not_null()).sort("ts")
+    return (
+        mostly_rejected(
+            of_sessions(timed, wanted).height,
+            of_sessions(verdict.rejects.filter(pl.col("ts").is_not_null()), wanted),
+        )
+        is not None
     )
-    if why := mostly_rejected(answer.bars.height, verdict.rejects):
-        raise MalformedReplyError(f"{answer.provider}: {why}")
-    return verdict
 
 
-def _reached(fill: _Fill, question: Question, answer: Answer, good: pl.DataFrame) -> list[Session]:
+def _judged(
+    session: Session,
+    bars: Collection[datetime],
+    evidence: Evidence,
+    held: Held,
+    prior: SessionCoverage | None,
+) -> SessionCoverage:
+    slots = held.contested.get(session.day)
+    if slots and prior is not None and prior.state is State.FINAL:
+        return contested(prior, slots, evidence.now)
+    return judge(session, bars, evidence, prior)
+
+
+def _reached(fill: Fill, question: Question, answer: Answer, good: pl.DataFrame) -> list[Session]:
     """Return the sessions of the symbol's window that an answer speaks of, ascending.
 
     One that broke off ends at its last bar.

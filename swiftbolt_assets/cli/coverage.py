@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _LINES = 20
 UNCONFIRMED = "unconfirmed"
+#: Reasons of the ledger that do not say that nothing was traded.
+_UNPROVEN = ("rejected", "provider_empty", "plan_cut", "provider_error", "not_fetched")
 
 
 def run_coverage(symbol: str, timeframe: str, *, as_json: bool) -> None:
@@ -69,7 +71,8 @@ def run_coverage(symbol: str, timeframe: str, *, as_json: bool) -> None:
         "sessions": len(past),
         "final_sessions": sum(row.state == "final" for row in past),
         "complete": all(row.state == "final" for row in past),
-        "absent": {why: n for why, n in absent.items() if why != UNCONFIRMED},
+        "absent": {why: n for why, n in absent.items() if why not in {UNCONFIRMED, *_UNPROVEN}},
+        "unproven": {why: n for why, n in absent.items() if why in _UNPROVEN},
         "unconfirmed": absent[UNCONFIRMED],
         "marked": {at: rule for row in past for at, rule in row.marks.items()},
         "rejected": rejected,
@@ -131,22 +134,37 @@ def _told(split: dict[str, Any]) -> str:
     return words[split["state"]]
 
 
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items()) or "nothing"
+
+
+def _marked(marks: dict[str, str]) -> list[str]:
+    """Return what is told of bars that were hard to believe, the newest of them."""
+    from swiftbolt_assets.market.overlap import CONTRADICTED
+
+    told = {CONTRADICTED: "a later answer has it otherwise; asked for again"}
+    return [
+        f"{at} {told.get(rule, f'came twice ({rule})')}"
+        for at, rule in list(marks.items())[-_LINES:]
+    ]
+
+
 def _print(report: dict[str, Any], timeframe: Timeframe) -> None:
     source = " (simulated)" if report["simulated"] else ""
     click.echo(f"{report['symbol']} {timeframe}{source}: {report['bars']:,} bars")
     if report["first_bar"]:
         click.echo(f"  from {report['first_bar']} to {report['last_bar']} (starts, UTC)")
     click.echo(f"  sessions  {report['final_sessions']:,} of {report['sessions']:,} final")
-    absent = ", ".join(f"{count:,} {why}" for why, count in report["absent"].items())
-    click.echo(f"  absent    {absent or 'nothing'} (quarter hours)")
+    click.echo(f"  absent    {_counts(report['absent'])} (quarter hours)")
+    if report["unproven"]:
+        click.echo(f"  unproven  {_counts(report['unproven'])} (quarter hours)")
     if report["unconfirmed"]:
         click.echo(
             f"  in doubt  {report['unconfirmed']:,} unconfirmed, asked for again (quarter hours)"
         )
-    for at, rule in list(report["marked"].items())[-_LINES:]:
-        click.echo(f"  marked    {at} came twice ({rule})")
-    rejected = ", ".join(f"{count:,} {rule}" for rule, count in report["rejected"].items())
-    click.echo(f"  rejected  {rejected or 'nothing'} (bars delivered and not believed)")
+    for line in _marked(report["marked"]):
+        click.echo(f"  marked    {line}")
+    click.echo(f"  rejected  {_counts(report['rejected'])} (bars delivered and not believed)")
     for row in report["replaced"][-_LINES:]:
         click.echo(
             f"  {row['day']}  live {row['live_bars']}, history {row['history_bars']} bars; "

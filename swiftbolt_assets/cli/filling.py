@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from resources.dagster import PostgresResource
-from resources.progress import failures, is_pending, mark, progress
+from resources.progress import failures, is_pending, mark, progress, unbelieved
 from resources.provider_health import ProviderHealth
 from resources.rate_limit import PATIENT_S, closed_for, limiter
 from resources.splits import SplitBook
@@ -198,6 +198,8 @@ def _watched(
     started = time.monotonic()
     with FillProgress(database, symbols, days, past, since, budget.state, news) as shown:
         errors = work(installation, wish)
+    # Settled is not good.
+    errors += unbelieved(database, symbols, days[:past])
     return Outcome(
         wish=wish,
         progress=progress(database, symbols, days, past, since),

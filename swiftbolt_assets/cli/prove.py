@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from swiftbolt_assets.market.sessions import Session
 
 _LINES = 20
+#: The parts of a certificate in the order of telling, and those that are told when there are any.
+_SELDOM = ("rejected", "unserved")
+_SHARES = ("bar", "absent", "unconfirmed", *_SELDOM)
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ def _issue(installation: Installation, stored: _Stored, first: date) -> Certific
 
     """
     from swiftbolt_assets.market.coverage import Reason
-    from swiftbolt_assets.market.proof import Certificate, absent, content_hash, shares
+    from swiftbolt_assets.market.proof import PROVEN, Certificate, absent, content_hash, shares
     from swiftbolt_assets.market.timeframes import Timeframe
 
     today = installation.settings.clock.today()
@@ -140,8 +143,13 @@ def _issue(installation: Installation, stored: _Stored, first: date) -> Certific
         sessions=len(days),
         quarter_hours=slots,
         bars={timeframe: sum(day.bars[timeframe] for day in days) for timeframe in Timeframe},
-        absent={why: count for why, count in absences.items() if why != Reason.UNCONFIRMED},
+        absent={why: count for why, count in absences.items() if why in PROVEN},
         unconfirmed=absences.get(Reason.UNCONFIRMED, 0),
+        unproven={
+            why: count
+            for why, count in absences.items()
+            if why not in PROVEN and why != Reason.UNCONFIRMED
+        },
         shares=shares(absences, slots),
         rejected=dict(stored.snapshot.rejected),
         providers=sorted({row.provider for row in ledger if row.provider}),
@@ -272,6 +280,8 @@ def _tell(certificate: Certificate, found: Changes | None, result: str, *, as_js
     click.echo(f"  bars       {bars}")
     click.echo(f"  absent     {_counts(certificate.absent)} (quarter hours)")
     click.echo(f"  in doubt   {_in_doubt(certificate)}")
+    if certificate.unproven:
+        click.echo(f"  unproven   {_counts(certificate.unproven)} (quarter hours)")
     click.echo(f"  proven     {_proven(certificate)}")
     click.echo(f"  rejected   {_counts(certificate.rejected)} (bars delivered and not believed)")
     click.echo(f"  provider   {', '.join(certificate.providers) or 'none'}")
@@ -291,8 +301,14 @@ def _in_doubt(certificate: Certificate) -> str:
 
 def _proven(certificate: Certificate) -> str:
     """Return which part of all quarter hours is what; of an older certificate only the whole."""
-    proven = certificate.quarter_hours - certificate.unconfirmed
-    parts = ", ".join(f"{share:.2%} {name}" for name, share in certificate.shares.items())
+    open_ = certificate.unconfirmed + sum(certificate.unproven.values())
+    proven = certificate.quarter_hours - open_
+    shares = certificate.shares
+    parts = ", ".join(
+        f"{shares[name]:.2%} {name}"
+        for name in _SHARES
+        if name in shares and (shares[name] or name not in _SELDOM)
+    )
     whole = f"{proven:,} of {certificate.quarter_hours:,} quarter hours"
     return f"{whole}: {parts}" if parts else whole
 

@@ -6,7 +6,9 @@ count, so that what moves and stays is not far: a split, news at the open, a lis
 Closes that leap away together and back are one stretch, up to three sessions long, held against
 medians of at least as many bars on each side; then opens, highs, lows and vwaps are held against
 the closes that are left. At the ends of a window there is one side only: there a factor of four
-within one session is needed that no known split explains. Prices below some cents step by ticks:
+within one session is needed that no known split explains. Longer stretches are far when their
+prices leap away by four or more and back by the same factor, with no known split at either end: so
+does another unit of money, and no market. Prices below some cents step by ticks:
 ten of them are not far. A volume is far from ten thousand times the symbol's upper quartile on.
 
 What cannot be told: a wrong price within a factor of two (four at the ends), or between the levels
@@ -52,6 +54,10 @@ _RESTLESS, _TIMES = 0.9, 4.0
 _TICKS = 10 * 0.0001
 #: A stretch is held against at least so many bars on each side and spans at most so many sessions.
 _BESIDE, _SESSIONS = 26, 3
+#: A longer stretch leaps away and back by the same factor, but for a share of it.
+_SAME_LEAP = log(1.3)
+#: Fewer bars on a side of a leap tell no level.
+_LEVEL = 4
 #: A split may be listed some days off.
 _SPLIT_US = 5 * 24 * 3600 * 1_000_000
 #: A night's hours before the open.
@@ -140,8 +146,8 @@ def _far_prices(
     limit = max(log(_FACTOR), _TIMES * float(np.quantile(moves, _RESTLESS)))
     found: dict[int, str] = {}
     edges = [0, *(np.flatnonzero(moves > limit) + 1).tolist(), len(closes)]
+    ts = starts_us(bars)
     if len(edges) > 2:  # noqa: PLR2004 - one stretch
-        ts = starts_us(bars)
         opens, _ = session_bounds(sessions)
         place = np.searchsorted(opens - _MORNING_US, ts, side="right")
         for first, end in pairwise(edges):
@@ -153,12 +159,47 @@ def _far_prices(
                     for row in range(first, end)
                 }
     kept = np.setdiff1d(np.arange(len(closes)), list(found))
+    for stretch, level in _in_another_unit(closes[kept], ts[kept], limit, splits):
+        found |= {
+            row: f"close={prices['close'][row]:.10g} against {exp(level):.6g}"
+            for row in kept[stretch].tolist()
+        }
+    kept = np.setdiff1d(kept, list(found))
     if len(kept):
         for name, over, held in _beside({n: p[kept] for n, p in prices.items()}, limit):
             for at in np.flatnonzero(over).tolist():
                 row = int(kept[at])
                 found.setdefault(row, f"{name}={prices[name][row]:.10g} against {held[at]:.6g}")
     return found
+
+
+def _in_another_unit(
+    closes: Floats, ts: NDArray[np.int64], limit: float, splits: Sequence[Split]
+) -> list[tuple[slice, float]]:
+    """Return stretches of any length that leap away and back by one factor, each with its level."""
+    limit = max(limit, log(_FACTOR_AT_END))
+    leaps = (np.flatnonzero(np.abs(np.diff(closes)) > limit) + 1).tolist()
+    found: list[tuple[slice, float]] = []
+    for first, end in pairwise(leaps):
+        sides = (
+            closes[max(0, first - _BESIDE) : first],
+            closes[first : min(end, first + _BESIDE)],
+            closes[max(first, end - _BESIDE) : end],
+            closes[end : end + _BESIDE],
+        )
+        before, began, ended, after = (float(np.median(side)) for side in sides)
+        away, back = began - before, after - ended
+        if min(map(len, sides)) < _LEVEL or abs(away) <= limit or abs(away + back) > _SAME_LEAP:
+            continue
+        if not (_is_split(away, int(ts[first]), splits) or _is_split(back, int(ts[end]), splits)):
+            found.append((slice(first, end), before))
+    return found
+
+
+def _is_split(shift: float, at_us: int, splits: Sequence[Split]) -> bool:
+    """Return whether a known split near an instant moves prices about as much."""
+    near = (split for split in splits if abs(_day_us(split) - at_us) < _SPLIT_US)
+    return any(abs(shift - log(split.factor)) <= log(_FACTOR) for split in near)
 
 
 def _level_beside(

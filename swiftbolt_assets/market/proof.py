@@ -44,6 +44,8 @@ LETTERS: Mapping[str, str] = {
     Reason.NOT_FETCHED: "f",
 }
 _REASONS = {letter: str(reason) for reason, letter in LETTERS.items()}
+#: What a quarter hour without a bar is when that proves nothing was traded.
+PROVEN = frozenset({Reason.NO_TRADE, Reason.HALTED, Reason.NOT_LISTED})
 _MARK_BYTES = 4
 #: Digits in hexadecimal, and those of no bar: the chance that a bar has them is one in 2^32.
 _MARK = 2 * _MARK_BYTES
@@ -108,10 +110,14 @@ class Certificate(msgspec.Struct, frozen=True):
     """That a symbol's window is complete, and what it holds; `letters` explains the slots.
 
     Attributes:
-        absent: quarter hours without a bar by reason, without those in doubt.
+        absent: quarter hours without a bar by reason, of reasons that are proven.
+        rejected: bars that were delivered and not believed, by rule.
         unconfirmed: quarter hours without a bar of which nobody else has said so.
+        unproven: the others without a bar or a proven reason, by what is known: `rejected` ones
+            may have traded, of `provider_empty` and `plan_cut` ones nobody has said anything.
         shares: of all quarter hours, which part is a `bar`, which `absent` with a reason that is
-            proven, which `unconfirmed`; they add up to 1.
+            proven, which `unconfirmed`, which `rejected`, and which `unserved` for want of any
+            word; they add up to 1.
 
     """
 
@@ -130,6 +136,7 @@ class Certificate(msgspec.Struct, frozen=True):
     days: list[SessionProof]
     issued_at: datetime
     unconfirmed: int = 0
+    unproven: dict[str, int] = msgspec.field(default_factory=dict)
     shares: dict[str, float] = msgspec.field(default_factory=dict)
     letters: dict[str, str] = msgspec.field(default_factory=lambda: {BAR: "bar", **_REASONS})
     kind: str = KIND
@@ -263,16 +270,23 @@ def absent(days: Iterable[SessionProof]) -> dict[str, int]:
 
 
 def shares(absences: Mapping[str, int], quarter_hours: int) -> dict[str, float]:
-    """Return which part of some quarter hours is a bar, is absent, and is in doubt.
+    """Return which part of some quarter hours is a bar, proven absent, or what else.
 
     Args:
         absences: quarter hours without a bar by reason.
         quarter_hours: all of them.
 
     """
-    doubted = absences.get(Reason.UNCONFIRMED, 0)
     without = sum(absences.values())
-    counts = {"bar": quarter_hours - without, "absent": without - doubted, "unconfirmed": doubted}
+    proven = sum(count for reason, count in absences.items() if reason in PROVEN)
+    doubted, rejected = (absences.get(why, 0) for why in (Reason.UNCONFIRMED, Reason.REJECTED))
+    counts = {
+        "bar": quarter_hours - without,
+        "absent": proven,
+        "unconfirmed": doubted,
+        "rejected": rejected,
+        "unserved": without - proven - doubted - rejected,
+    }
     return {name: count / max(quarter_hours, 1) for name, count in counts.items()}
 
 

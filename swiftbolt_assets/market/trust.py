@@ -60,6 +60,8 @@ _IMPOSSIBLE, _TELLING = 0.125, 4
 _ENOUGH = 0.5
 #: With five bars or less a session says nothing, with twenty all that it can.
 _FEW, _MANY = 5, 20
+#: So many bars without a time, and a larger share, are no accident.
+_TIMELESS, _TIMELESS_SHARE = 4, 0.05
 #: Stray prints on days without a session are fewer than so many, or a smaller share.
 _STRAYS, _STRAY_SHARE = 4, 0.02
 
@@ -75,6 +77,10 @@ def distrust(bars: pl.DataFrame, sessions: Sequence[Session]) -> str | None:
     timed = bars.filter(pl.col("ts").is_not_null()) if bars["ts"].null_count() else bars
     if timed.is_empty():
         return None if bars.is_empty() else f"none of its {bars.height:,} bars has a time"
+    lost = bars.height - timed.height
+    if lost >= _TIMELESS and lost > _TIMELESS_SHARE * bars.height:
+        # They may be any that are absent.
+        return f"{lost:,} of its {bars.height:,} bars have no time"
     if not sessions:
         return None
     opens, closes = session_bounds(sessions)

@@ -131,6 +131,11 @@ def belong_elsewhere(rejects: pl.DataFrame) -> bool:
     return not rejects.is_empty() and bool(rejects["rule"].is_in(list(rules)).any())
 
 
+def without_time(rejects: pl.DataFrame) -> bool:
+    """Return whether a rejected bar stands for one at any time at all."""
+    return not rejects.is_empty() and bool((rejects["rule"] == "ts_missing").any())
+
+
 def mostly_rejected(delivered: int, rejects: pl.DataFrame) -> str | None:
     """Return what to say of a reply more than half of whose bars were rejected; None otherwise.
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from resources.announcing import AnnouncedProvider
+from resources.believing import believed
 from resources.dagster import open_storage
 from resources.endpoint import Secret
 from resources.http import Bounds, Transport
@@ -194,7 +195,7 @@ class Desk:
         )
         with closing(transport), closing(limiter):
             announced = AnnouncedProvider(PolygonClient(transport), self.storage.work)
-            guarded = GuardedProvider(announced, self.health, probe=probe)
+            guarded = GuardedProvider(announced, self.health, probe=probe, judge=believed)
             filler = Filler(guarded, self.storage.bars, self.storage.ledger)
             target = Target(symbol, self.storage.symbol(symbol), 100, ())
             today = self.storage.clock.today()

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from resources.bars import BarStore
+from resources.believing import believed
 from resources.endpoint import Secret
 from resources.http import Bounds, Transport
 from resources.ledger import Ledger
@@ -114,7 +115,9 @@ class Desk:
             bounds=self.bounds,
         )
         self.polygon: BarProvider = GuardedProvider(
-            PolygonClient(self.transport), ProviderHealth(self.database.connect)
+            PolygonClient(self.transport),
+            ProviderHealth(self.database.connect),
+            judge=believed,
         )
 
     def close(self) -> None:

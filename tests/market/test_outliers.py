@@ -165,6 +165,32 @@ def test_the_first_session_at_another_level_is_far_unless_a_split_follows_it(
     assert far(spoilt, WINDOW, [Split(WINDOW[1].day, 1, 10)]).is_empty()
 
 
+@pytest.mark.parametrize("factor", [100, 1 / 100, 12, 1 / 4.5, 1000])
+@pytest.mark.parametrize(("first", "sessions"), [(10, 4), (2, 23), (30, 20), (2, 47)])
+def test_another_unit_of_money_is_far_however_long_it_lasts_unless_splits_explain_it(
+    bars: pl.DataFrame, first: int, sessions: int, factor: float
+) -> None:
+    rows = slice(26 * first, 26 * (first + sessions))
+    spoilt = times(bars, rows, factor)
+    assert rows_of(bars, far(spoilt, WINDOW)) == list(range(rows.start, rows.stop))
+    # Spikes within do not hide it.
+    spiked = times(spoilt, slice(rows.start + 40, rows.start + 42), 7)
+    assert rows_of(bars, far(spiked, WINDOW)) == list(range(rows.start, rows.stop))
+    for day in (WINDOW[first].day, WINDOW[first + sessions].day):
+        moved = factor if day == WINDOW[first].day else 1 / factor
+        assert far(spoilt, WINDOW, [Split(day, moved, 1)]).is_empty()
+
+
+@pytest.mark.parametrize("factor", [1.5, 2.5, 3.5])
+def test_weeks_of_a_craze_are_not_far(bars: pl.DataFrame, factor: float) -> None:
+    assert far(times(bars, slice(26 * 10, 26 * 20), factor), WINDOW).is_empty()
+
+
+def test_what_falls_back_by_another_factor_is_not_far(bars: pl.DataFrame) -> None:
+    up = times(bars, slice(26 * 10, None), 6)
+    assert far(times(up, slice(26 * 20, None), 1 / 4.1), WINDOW).is_empty()
+
+
 @pytest.mark.parametrize("at", [26, 26 * 5, 26 * 5 + 7, 26 * 50])
 @pytest.mark.parametrize("factor", [2.5, 10, 1 / 10, 1 / 180, 50])
 def test_what_moves_and_stays_is_not_far(bars: pl.DataFrame, at: int, factor: float) -> None:

@@ -236,7 +236,19 @@ def test_a_reply_without_any_time_is_distrusted_and_one_without_bars_is_not() ->
     assert distrust(nowhere, sessions) == f"none of its {bars.height} bars has a time"
     assert distrust(empty_bars(), sessions) is None
     assert distrust(bars, []) is None
-    assert distrust(pl.concat([nowhere, bars]), sessions) is None
+
+
+@pytest.mark.parametrize("every", [2, 3, 8, 15])
+def test_a_reply_that_lost_the_time_of_many_bars_is_distrusted(every: int) -> None:
+    sessions = sessions_of(date(2026, 11, 9), 10)
+    bars = generated(np.random.default_rng(20_274), KINDS["liquid"], sessions)
+    some = pl.int_range(pl.len()) % every == 0
+    lost = bars.with_columns(ts=pl.when(~some).then("ts"))
+    assert distrust(lost, sessions) == (
+        f"{lost['ts'].null_count()} of its {bars.height} bars have no time"
+    )
+    few = bars.with_columns(ts=pl.when(pl.int_range(pl.len()) >= 3).then("ts"))
+    assert distrust(few, sessions) is None
 
 
 @pytest.mark.parametrize("volume", [None, float("nan"), float("inf"), -5.0, 0.0, 1e300])

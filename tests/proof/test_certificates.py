@@ -57,6 +57,7 @@ def assert_accounted(one: Any, certificate: dict[str, Any]) -> None:
     for timeframe, count in certificate["bars"].items():
         assert count == sum(found == timeframe for found, _ in stored)
     without = sum(certificate["absent"].values()) + certificate["unconfirmed"]
+    without += sum(certificate["unproven"].values())
     assert certificate["bars"]["m15"] + without == len(slots)
 
 
@@ -144,6 +145,27 @@ def test_bad_bars_are_accounted_for_by_their_rule(notary: Callable[..., Any]) ->
     rejected = dict(one.rows("select rule, count(*) from rejected_bars group by 1"))
     assert certificate["rejected"] == rejected
     assert set(rejected) == {"open_missing"}
+
+
+@pytest.mark.parametrize(
+    ("reason", "share"),
+    [("rejected", "rejected"), ("provider_empty", "unserved"), ("plan_cut", "unserved")],
+)
+def test_what_nobody_believed_or_served_is_no_proven_absence(
+    aapl: Any, reason: str, share: str
+) -> None:
+    aapl.rows("delete from ohlc_bars_v2 where ts::date = '2026-11-12'")
+    aapl.rows("update session_coverage set bars = 0, reason = %s where day = '2026-11-12'", reason)
+    certificate = aapl.proof("AAPL")["certificate"]
+    assert_accounted(aapl, certificate)
+    assert (certificate["absent"], certificate["unproven"]) == ({}, {reason: 26})
+    assert certificate["shares"]["absent"] == 0
+    assert certificate["shares"][share] == 26 / 234
+    assert sum(certificate["shares"].values()) == pytest.approx(1)
+    text = aapl.prove("AAPL")
+    assert f"  unproven   26 {reason} (quarter hours)\n" in text
+    assert "  proven     208 of 234 quarter hours: 88.89% bar, 0.00% absent, 0.00% un" in text
+    assert f", 11.11% {share}\n" in text
 
 
 def test_proving_again_verifies_without_a_request(aapl: Any) -> None:
