@@ -1,7 +1,8 @@
 """Which bars are far from the symbol's own: sound by every rule, and still not to be believed.
 
 A price is far when it lies outside what the prices before it and after it span, by more than a
-factor of two and more than four times what the symbol's restless quarter hours move. Both sides
+factor of two and more than four times what the symbol's restless quarter hours move; of a calm
+symbol a factor of 1.4 is enough, if it is sixty times that. Both sides
 count, so that what moves and stays is not far: a split, news at the open, a listing, a slow climb.
 Closes that leap away together and back are one stretch, up to three sessions long, held against
 medians of at least as many bars on each side; then opens, highs, lows and vwaps are held against
@@ -11,7 +12,7 @@ prices leap away by four or more and back by the same factor, with no known spli
 does another unit of money, and no market. Prices below some cents step by ticks:
 ten of them are not far. A volume is far from ten thousand times the symbol's upper quartile on.
 
-What cannot be told: a wrong price within a factor of two (four at the ends), or between the levels
+What cannot be told: a wrong price within such a factor (four at the ends), or between the levels
 of both sides; which of two sessions is wrong that have no others beside them: both are named; and
 a real spike that was traded: what is far is to be asked for again and kept when a second answer
 agrees (`agrees`).
@@ -50,6 +51,8 @@ _PRICES = ("open", "high", "low", "close")
 _FACTOR, _FACTOR_AT_END = 2.0, 4.0
 #: In the symbol's own measure: so many times the quarter hour's move that one in ten exceeds.
 _RESTLESS, _TIMES = 0.9, 4.0
+#: Where so many times that is less than the factor, no less than this one is far.
+_MANY_TIMES, _FACTOR_IF_CALM = 60.0, 1.4
 #: Ten ticks of the cheapest shares.
 _TICKS = 10 * 0.0001
 #: A stretch is held against at least so many bars on each side and spans at most so many sessions.
@@ -103,8 +106,10 @@ def _may_be_far(prices: Mapping[str, Floats]) -> bool:
     """Return whether any price leaps or stands out: of nearly all replies none does."""
     close = prices["close"]
     before, after = close[:-1], close[1:]
-    leaps = (after > before * _FACTOR) | (before > after * _FACTOR)
-    return bool(leaps.any()) or any(over.any() for _, over, _ in _beside(prices, log(_FACTOR)))
+    leaps = (after > before * _FACTOR_IF_CALM) | (before > after * _FACTOR_IF_CALM)
+    return bool(leaps.any()) or any(
+        over.any() for _, over, _ in _beside(prices, log(_FACTOR_IF_CALM))
+    )
 
 
 def _beside(
@@ -143,7 +148,8 @@ def _far_prices(
 ) -> dict[int, str]:
     closes = np.log(prices["close"])
     moves = np.abs(np.diff(closes))
-    limit = max(log(_FACTOR), _TIMES * float(np.quantile(moves, _RESTLESS)))
+    restless = float(np.quantile(moves, _RESTLESS))
+    limit = max(log(_FACTOR_IF_CALM), min(log(_FACTOR), _MANY_TIMES * restless), _TIMES * restless)
     found: dict[int, str] = {}
     edges = [0, *(np.flatnonzero(moves > limit) + 1).tolist(), len(closes)]
     ts = starts_us(bars)

@@ -11,8 +11,9 @@ side of a change of daylight saving is found, and all from some date on.
 Volume counts by a power below one, so that a closing auction or the hour after earnings outweighs
 no day. One session decides nothing unless bars at impossible hours support it: a halt after a busy
 morning before the open looks just like a shift. What cannot be told: a shift by a quarter of an
-hour, or by whole days (but for bars on days without a session); by half an hour in one session, or
-in fewer than five to ten of a symbol that trades little before the open; any in fewer than five
+hour, or by whole days (but for bars on days without a session); by half an hour
+in fewer than five to ten sessions of a symbol that trades little before the open and to the end of
+the evening; any in fewer than five
 sessions of a reply without extended hours; and any of a thin symbol with a handful of bars a
 session, since one with five or less says nothing.
 
@@ -146,7 +147,9 @@ def _shifted(
     # A single large print after the close carries volume, but no bars, out of regular hours.
     likely = (gain > _CHANCE) & (share > _REGULAR) & (regular >= regular[:, :1])
     extended = _inside(counts, _FIRST, np.full(len(slots), _LAST - _FIRST))
-    home = np.clip(extended - extended[:, :1], 0, _TELLING)
+    # A shift by half an hour can bring two bars to impossible hours at most: they tell all it can.
+    most = np.clip(np.abs(_SHIFTS), 1, _TELLING)
+    home = np.clip(extended - extended[:, :1], 0, most) * (_TELLING / most)
     speaks = np.where(likely, np.minimum(gain, _SHAPE) + _IMPOSSIBLE * home, 0)
     said = np.clip((bars - _FEW) / (_MANY - _FEW), 0, 1) * (speaks + np.clip(gain, -_SHAPE, 0))
     if np.maximum(said, 0).sum(axis=0).max() < _ENOUGH:

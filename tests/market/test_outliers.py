@@ -181,6 +181,19 @@ def test_another_unit_of_money_is_far_however_long_it_lasts_unless_splits_explai
         assert far(spoilt, WINDOW, [Split(day, moved, 1)]).is_empty()
 
 
+@pytest.mark.parametrize("factor", [1.9, 1 / 1.9, 1.6])
+@pytest.mark.parametrize(("first", "end"), [(300, 301), (400, 407), (520, 546)])
+def test_of_a_calm_symbol_less_than_a_factor_of_two_is_far(
+    draw: Generator, first: int, end: int, factor: float
+) -> None:
+    calm = walked(draw, WINDOW, daily=0.005)
+    assert far(calm, WINDOW).is_empty()
+    spoilt = times(calm, slice(first, end), factor)
+    assert rows_of(calm, far(spoilt, WINDOW)) == list(range(first, end))
+    wild = times(walked(draw, WINDOW, daily=0.06), slice(first, end), factor)
+    assert far(wild, WINDOW).is_empty()
+
+
 @pytest.mark.parametrize("factor", [1.5, 2.5, 3.5])
 def test_weeks_of_a_craze_are_not_far(bars: pl.DataFrame, factor: float) -> None:
     assert far(times(bars, slice(26 * 10, 26 * 20), factor), WINDOW).is_empty()
@@ -287,7 +300,7 @@ def test_of_any_sound_bars_each_is_named_once_at_most_and_in_order(
     assert set(found["ts"]) <= set(bars["ts"])
 
 
-@pytest.mark.parametrize("daily", [0.01, 0.02, 0.04, 0.06])
+@pytest.mark.parametrize("daily", [0.005, 0.01, 0.02, 0.04, 0.06])
 def test_in_a_hundred_years_of_fat_tails_no_honest_bar_is_far(daily: float) -> None:
     draw = np.random.default_rng(int(daily * 1e4))
     year = DAYS[:208]

@@ -122,10 +122,10 @@ STARTS = [date(2025, 2, 3), date(2025, 10, 20), date(2025, 11, 24), date(2026, 6
 @pytest.mark.parametrize("name", KINDS)
 def test_no_honest_reply_is_distrusted(name: str) -> None:
     draw = np.random.default_rng(20_261)
-    for count in (1, 2, 3, 5, 10, 20, 52):
+    for count in (1, 2, 3, 4, 5, 10, 20, 52):
         for first in STARTS:
             sessions = sessions_of(first, count)
-            for _ in range(4):
+            for _ in range(8 if count < 10 else 4):
                 assert distrust(generated(draw, KINDS[name], sessions), sessions) is None
 
 
@@ -157,6 +157,20 @@ def test_half_an_hour_needs_more_sessions(name: str, fewest: int, minutes: int) 
         for first in STARTS:
             sessions = sessions_of(first, count)
             assert distrust(moved(generated(draw, KINDS[name], sessions), minutes), sessions)
+
+
+@pytest.mark.parametrize("minutes", [30, -30])
+def test_half_an_hour_of_one_dense_session_shows_at_both_ends_of_its_evening(minutes: int) -> None:
+    draw = np.random.default_rng(20_275)
+    found = tried = 0
+    for first in STARTS:
+        sessions = sessions_of(first, 4)
+        for _ in range(10):
+            bars = generated(draw, KINDS["dense"], sessions)
+            morning = sessions[-1].opens - timedelta(hours=6)
+            found += distrust(moved(bars, minutes, since=morning), sessions) is not None
+            tried += 1
+    assert found >= 0.75 * tried
 
 
 @pytest.mark.parametrize("minutes", [60, -60, 240, -300])
