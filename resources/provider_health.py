@@ -17,6 +17,7 @@ import psycopg
 
 from resources.http import without_retries
 from swiftbolt_assets.errors import (
+    BeyondPlanError,
     KeyRefusedError,
     LeftAloneError,
     ProviderError,
@@ -116,7 +117,7 @@ class ProviderHealth:
 
         A refused key, or three symbols without an answer in between, start a cool-down of all;
         three failures of one or two symbols, a cool-down of these. A rate limit is waited out and
-        is no failure; what the plan does not serve is an answer of a healthy provider.
+        is no failure; a day that is not over yet is an answer of a healthy provider.
 
         Raises:
             StorageError: the database cannot be reached.
@@ -133,10 +134,23 @@ class ProviderHealth:
         else:
             self.answered(provider, None)
             return
-        reason = " ".join(str(error).split())[:_REASON_LENGTH]
         self._run(
             "select provider_failed(%s, %s, %s, %s, %s)",
-            (provider, symbol, kind, error.code, reason),
+            (provider, symbol, kind, error.code, _reason(error)),
+        )
+
+    def beyond_plan(
+        self, provider: str, symbol: str, last: date, error: BeyondPlanError
+    ) -> None:
+        """Note that a window, which ended on a date, is said to be older than what the plan serves.
+
+        Raises:
+            StorageError: the database cannot be reached.
+
+        """
+        self._run(
+            "select provider_beyond_plan(%s, %s, %s, %s, %s)",
+            (provider, symbol, last, error.code, _reason(error)),
         )
 
     def answered(self, provider: str, symbol: str | None) -> None:
@@ -240,8 +254,15 @@ class GuardedProvider:
     def _fetch(self, symbol: str, first: date, last: date, priority: int) -> Answer:
         try:
             answer = self._inner.fetch(symbol, first, last, priority=priority)
+        except BeyondPlanError as error:
+            self._health.beyond_plan(self.name, symbol, last, error)
+            raise
         except ProviderError as error:
             self._health.failed(self.name, symbol, error)
             raise
         self._health.answered(self.name, symbol)
         return answer
+
+
+def _reason(error: ProviderError) -> str:
+    return " ".join(str(error).split())[:_REASON_LENGTH]

@@ -44,7 +44,7 @@ from swiftbolt_assets.market.coverage import (
     judge,
     kept_slots,
 )
-from swiftbolt_assets.market.doubt import NEIGHBOURS_REACH, doubted_slots, pattern
+from swiftbolt_assets.market.doubt import NEIGHBOURS_REACH, doubted_slots, is_before, pattern
 from swiftbolt_assets.market.finalization import (
     REACH,
     RIDERS_REACH,
@@ -69,7 +69,7 @@ from swiftbolt_assets.market.validation import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from uuid import UUID
 
     from resources.bars import BarStore
@@ -174,9 +174,13 @@ class Filler:
         wanted = [s for s in sessions if force or not fill.is_settled(s)]
         revised = sessions_to_revise(wanted, fill.ledger, xnys(), today=today)
         riders = sessions_to_ride_along(wanted, fill.ledger, xnys(), now=now)
-        course = Course((*riders, *revised, *wanted), today=today)
+        asked = (*riders, *revised, *wanted)
+        course = Course(asked, today=today, refused=fill.refused(asked))
+        # What came back empty takes no room in a request, when it is asked for days later as well.
+        some_empty = any(fill.is_empty(s) for s in asked)
         while not course.is_finished:
-            empty = self._empty_days(target, today) if course.repeats else frozenset()
+            is_known = course.repeats or some_empty
+            empty = self._empty_days(target, today) if is_known else frozenset()
             question = course.next_question(empty)
             started = time.monotonic()
             try:
@@ -199,9 +203,29 @@ class Filler:
                 filled = self._store_answer(fill, question, answer, verdict, started)
                 reached = {row.day for row in filled.coverage}
                 course.ask_again(s for s in question.asked if not fill.is_settled(s))
+                course.ask_again(self._listed_earlier(fill, sessions, filled))
                 yield filled
                 course.answered(question, answer, reached)
         course.finish()
+
+    def _listed_earlier(
+        self, fill: _Fill, sessions: Sequence[Session], filled: Filled
+    ) -> list[Session]:
+        """Return the sessions that a bar before them opened again: they are not before a listing.
+
+        The transaction that stored the bar has put them in doubt.
+        """
+        earliest = min((row.day for row in filled.coverage if row.bars), default=date.max)
+        unlisted = [
+            s
+            for s in sessions
+            if (row := fill.ledger.get(s.day)) and row.reason is Reason.NOT_LISTED
+        ]
+        if not unlisted or unlisted[-1].day < earliest:
+            return []
+        first, last = unlisted[0].day, unlisted[-1].day
+        fill.ledger |= self._ledger.coverage(fill.target.symbol_id, first, last)
+        return [s for s in unlisted if not fill.is_settled(s)]
 
     def _empty_days(self, target: Target, today: date) -> frozenset[date]:
         rows = self._ledger.coverage(target.symbol_id, xnys().first, today)
@@ -273,7 +297,7 @@ class Filler:
     def _store_plan_cut(self, fill: _Fill, question: Question, started: float) -> Filled:
         """Settle sessions that lie wholly before what the plan serves."""
         coverage = tuple(
-            beyond_plan(session, fill.ledger.get(session.day))
+            beyond_plan(session, fill.ledger.get(session.day), fill.now)
             for session in reversed(question.asked)
         )
         fill.ledger |= {row.day: row for row in coverage}
@@ -391,28 +415,44 @@ class Filler:
         )
         if not missing:
             return evidence
-        around = self._around(fill, reached, starts)
+        around = self._around(fill, reached, starts, evidence.earliest_known)
         live = self._witnesses.live(fill.target.symbol_id, list(missing))
+        unbelieved = self._witnesses.unbelieved(fill.target.symbol_id, list(missing))
         doubted = doubted_slots(missing, around, evidence.earliest_known)
         for session, slots in missing.items():
-            # Whatever is usual: somebody else has seen it traded.
-            if seen := slots & live:
+            # Whatever is usual: somebody has seen it traded.
+            if seen := slots & (live | unbelieved):
                 doubted[session] = [*{*doubted.get(session, ()), *seen}]
         asked = {day: row.witness for day, row in fill.ledger.items()}
         return replace(
             evidence,
             unlikely=frozenset(slot for slots in doubted.values() for slot in slots),
-            elsewhere=self._witnesses.elsewhere(fill.target.symbol_id, doubted, asked, live),
+            elsewhere=self._witnesses.elsewhere(
+                fill.target.symbol_id, doubted, asked, live, unbelieved
+            ),
         )
 
     def _around(
-        self, fill: _Fill, reached: Sequence[Session], starts: Mapping[date, Collection[datetime]]
+        self,
+        fill: _Fill,
+        reached: Sequence[Session],
+        starts: Mapping[date, Collection[datetime]],
+        earliest_known: datetime | None,
     ) -> dict[Session, Pattern]:
-        """Return which quarter hours are silent in the sessions asked for so far, ascending."""
+        """Return which quarter hours are silent in the sessions asked for so far, ascending.
+
+        Of sessions before the first bar, those after it tell.
+        """
         first, last = reached[0].day - NEIGHBOURS_REACH, reached[-1].day + NEIGHBOURS_REACH
         rows = self._ledger.coverage(fill.target.symbol_id, first, last) | fill.ledger
+        near = xnys().between(max(first, xnys().first), min(last, xnys().last))
+        if earliest_known is not None and is_before(reached[0], earliest_known):
+            listed = new_york_date(earliest_known)
+            until = min(listed + 2 * NEIGHBOURS_REACH, xnys().last)
+            rows = self._ledger.coverage(fill.target.symbol_id, listed, until) | rows
+            near = sorted({*near, *xnys().between(listed, until)}, key=lambda s: s.day)
         patterns = {}
-        for session in xnys().between(max(first, xnys().first), min(last, xnys().last)):
+        for session in near:
             row = rows.get(session.day)
             if session.day in starts:
                 absent = {s for s in session.slot_starts() if s not in starts[session.day]}
@@ -437,9 +477,21 @@ class _Fill:
         row = self.ledger.get(session.day)
         return row is not None and row.is_settled(self.now)
 
+    def is_empty(self, session: Session) -> bool:
+        row = self.ledger.get(session.day)
+        return row is not None and row.answers > 0 and not row.bars
+
+    def refused(self, sessions: Iterable[Session]) -> frozenset[date]:
+        """Return the dates of sessions that the plan did not reach."""
+        rows = (self.ledger.get(session.day) for session in sessions)
+        return frozenset(row.day for row in rows if row and row.reason is Reason.PLAN_CUT)
+
     def changes(self, session: Session, fresh: pl.DataFrame, stored: pl.DataFrame | None) -> bool:
-        """Return whether an answer says something new of a session that it was not asked for."""
-        if not self.is_settled(session):
+        """Return whether an answer says something new of a session that it was not asked for.
+
+        Silence about one that the plan did not reach is none.
+        """
+        if not self.is_settled(session) and not self.refused([session]):
             return True
         delivered = of_sessions(fresh, [session])
         if stored is None or delivered.is_empty():

@@ -11,6 +11,10 @@ An unlikely absence is in doubt until evidence comes that does not rest on the s
   symbols traded. If it has one, the doubt stays;
 - time: the provider was asked again after hours, a day, five and twenty days, and stayed with it.
 
+Where the provider itself once delivered a bar, believed or not, nothing was halted. Before the
+first bar known there are no sessions around that could tell: those after it do. Others that trade
+say nothing there; a listing and a lost beginning look the same until time has passed.
+
 What belongs here: pure judgement over patterns of absent quarter hours, and the times of asking
 again. What does not: how many answers must agree before (`coverage.py`), where the evidence comes
 from (`resources/ledger.py`).
@@ -46,15 +50,24 @@ _CERTAIN, _CERTAIN_IF_THIN, _THIN = log(1e-9), log(1e-18), 0.15
 _RARE, _ALL_BUT_FEW, _WELL_BEYOND = log(0.01), 0.95, 1.5
 #: How many sessions the symbol's own mean counts for, beside those that tell of one quarter hour.
 _PRIOR = 4.0
-#: A few sessions without a bar before the first known one are no proof of a listing.
+#: So often must others have been as silent as a thin symbol's session, sessions in a row counted
+#: once, until that is its habit; fewer may have been lost together with it.
+_HABIT = 3
+#: So many sessions without a bar before the first known one tell nothing of those after it.
 LISTING_SESSIONS = 5
 #: Part of a halt's quarter hours in which somebody else must have traded.
 _MOST_SLOTS = 0.8
+#: More silences in one session than that are no halts.
+_MOST_HALTS = 3
 
 #: How long after the first doubt one asks again; twenty days without a change end it.
 LADDER = (timedelta(hours=4), timedelta(days=1), timedelta(days=5), timedelta(days=20))
 #: The provider may just be late with yesterday.
 LATE_LADDER = (timedelta(hours=1), timedelta(hours=4), timedelta(hours=12), *LADDER[1:])
+#: Years before a listing cost one request a step, and nobody waits for them.
+LISTING_LADDER = LADDER[1:]
+#: What a plan does not reach is refused a second time, and then asked for at one request a symbol.
+PLAN_LADDER, PLAN_AGAIN = LADDER[:1], timedelta(days=28)
 #: A price that is hard to believe may just be true: somebody waits for it.
 SUSPECT_LADDER = (timedelta(minutes=10), *LADDER)
 #: Asked so much of a step's time after the first doubt, that step is done.
@@ -69,12 +82,14 @@ class Elsewhere:
         traded: starts at which other symbols have bars.
         contradicted: starts at which another provider has a bar of this symbol.
         agreed: starts at which another provider that knows the session has none.
+        delivered: starts at which the provider itself once had a bar that was not believed.
 
     """
 
     traded: Collection[datetime] = field(default_factory=frozenset)
     contradicted: Collection[datetime] = field(default_factory=frozenset)
     agreed: Collection[datetime] = field(default_factory=frozenset)
+    delivered: Collection[datetime] = field(default_factory=frozenset)
 
 
 def pattern(session: Session, missing: Collection[datetime]) -> Pattern:
@@ -97,21 +112,27 @@ def doubted_slots(
 
     """
     known = list(around)
-    before = [s for s in known if earliest_known and s.closes <= earliest_known]
-    listed_later = set(before) if len(before) > LISTING_SESSIONS else set()
+    before = {s for s in known if is_before(s, earliest_known)}
+    listed = [s for s in known if s not in before]
+    telling = set(known if len(before) <= LISTING_SESSIONS else listed)
     found = {}
     for session, slots in missing.items():
-        if session in listed_later:
-            continue
-        at = known.index(session)
-        near = [*known[max(0, at - NEIGHBOURS) : at], *known[at + 1 : at + 1 + NEIGHBOURS]]
-        flags = unlikely(
-            pattern(session, slots), [around[s] for s in near if s not in listed_later]
-        )
+        if session in before:
+            near = listed[: 2 * NEIGHBOURS]
+        else:
+            at = known.index(session)
+            near = [*known[max(0, at - NEIGHBOURS) : at], *known[at + 1 : at + 1 + NEIGHBOURS]]
+            near = [s for s in near if s in telling]
+        flags = unlikely(pattern(session, slots), [around[s] for s in near])
         found[session] = [
             slot for slot, flag in zip(session.slot_starts(), flags, strict=True) if flag
         ]
     return found
+
+
+def is_before(session: Session, earliest_known: datetime | None) -> bool:
+    """Return whether a session ended before the start of the symbol's earliest bar known."""
+    return earliest_known is not None and session.closes <= earliest_known
 
 
 def unlikely(absent: Pattern, around: Sequence[Pattern]) -> Pattern:
@@ -135,10 +156,14 @@ def unlikely(absent: Pattern, around: Sequence[Pattern]) -> Pattern:
 
     def is_doubtful(weight: float, extent: float, extents: Callable[[Pattern], float]) -> bool:
         """Return whether something so improbable, of such an extent, is not just usual here."""
-        if thin and any(extents(one) >= extent for one in around):
-            return weight < _CERTAIN_IF_THIN
-        beyond = extent > _WELL_BEYOND * _usual_most([extents(one) for one in usual])
-        return weight < _CERTAIN or (weight < _RARE and beyond)
+        if weight >= _RARE:
+            return False
+        most = _usual_most([extents(one) for one in usual])
+        if thin:
+            alike = runs(np.array([extents(one) >= extent for one in around]))
+            if len(alike) >= (_HABIT if extent > most else 1):
+                return weight < _CERTAIN_IF_THIN
+        return weight < _CERTAIN or extent > _WELL_BEYOND * most
 
     for first, last in runs(absent):
         width = last - first
@@ -208,7 +233,7 @@ class Weighed:
     """What became of quarter hours in doubt.
 
     Attributes:
-        halted: silent while others traded.
+        halted: silent while others traded, a few times a session at most.
         no_trade: silent by somebody else's word, or after all that asking.
         open: still in doubt.
 
@@ -239,14 +264,17 @@ def weigh(
     """
     slots = session.slot_starts()
     found: dict[str, set[datetime]] = {"halted": set(), "no_trade": set(), "open": set()}
-    for first, last in runs(pattern(session, doubted)):
+    silences = runs(pattern(session, doubted))
+    for first, last in silences:
         run = slots[first:last]
         others = sum(slot in elsewhere.traded for slot in run) >= _MOST_SLOTS * len(run)
         agreed = all(slot in elsewhere.agreed for slot in run)
         traded_again = any(bar < run[0] for bar in bars) and any(bar > run[-1] for bar in bars)
+        was_traded = any(slot in elsewhere.delivered for slot in run)
+        may_be_halt = others and not was_traded and len(silences) <= _MOST_HALTS
         if any(slot in elsewhere.contradicted for slot in run):
             kind = "open"
-        elif others and (traded_again or agreed or is_over):
+        elif may_be_halt and (traded_again or agreed or is_over):
             kind = "halted"
         else:
             kind = "no_trade" if agreed or is_over else "open"
