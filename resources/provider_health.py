@@ -43,7 +43,8 @@ _SHOWN = 5
 _COOLING = """
 select cooling_until,
   greatest(extract(epoch from cooling_until - clock_timestamp()), 0)::float8,
-  reason, error_code, case when for_all then '{}' else symbols end
+  reason, error_code, case when for_all then '{}' else symbols end,
+  for_all and cardinality(symbols) >= 3 and error_code in ('INVALID_SYMBOL', 'PERMISSION_DENIED')
 from provider_health
 where provider = %s and cooling_until is not null
 """
@@ -75,6 +76,8 @@ class CoolDown:
         reason: the last failure, one line.
         error_code: its code.
         symbols: whose bars are not asked for; empty for all.
+        is_of_refusals: it began with several symbols that were refused one after the other, which
+            the provider may just not know; another one finds out.
 
     """
 
@@ -84,6 +87,7 @@ class CoolDown:
     reason: str
     error_code: str
     symbols: tuple[str, ...] = ()
+    is_of_refusals: bool = False
 
     @property
     def is_for_all(self) -> bool:
@@ -172,8 +176,10 @@ class ProviderHealth:
         row = self._run(_COOLING, (provider,))
         if row is None:
             return None
-        until, seconds, reason, code, symbols = row
-        return CoolDown(provider, until, seconds, reason, code, tuple(symbols))
+        until, seconds, reason, code, symbols, is_of_refusals = row
+        return CoolDown(
+            provider, until, seconds, reason, code, tuple(symbols), is_of_refusals=is_of_refusals
+        )
 
     def rests(self, provider: str) -> CoolDown | None:
         """Return the cool-down if it is of all symbols and its pause is not over, or None.
