@@ -44,7 +44,13 @@ from swiftbolt_assets.market.coverage import (
     judge,
     kept_slots,
 )
-from swiftbolt_assets.market.doubt import NEIGHBOURS_REACH, doubted_slots, is_before, pattern
+from swiftbolt_assets.market.doubt import (
+    HALF_YEAR_REACH,
+    NEIGHBOURS_REACH,
+    doubted_slots,
+    is_before,
+    pattern,
+)
 from swiftbolt_assets.market.finalization import (
     REACH,
     RIDERS_REACH,
@@ -415,10 +421,15 @@ class Filler:
         )
         if not missing:
             return evidence
-        around = self._around(fill, reached, starts, evidence.earliest_known)
+        earliest = evidence.earliest_known
+        around = self._around(fill, reached, starts, earliest, NEIGHBOURS_REACH)
         live = self._witnesses.live(fill.target.symbol_id, list(missing))
         unbelieved = self._witnesses.unbelieved(fill.target.symbol_id, list(missing))
-        doubted = doubted_slots(missing, around, evidence.earliest_known)
+        doubted = doubted_slots(missing, around, earliest)
+        if any(doubted.values()):
+            # Few have any: a silence may be rare, and still the symbol's habit.
+            around = self._around(fill, reached, starts, earliest, HALF_YEAR_REACH)
+            doubted = doubted_slots(missing, around, earliest)
         for session, slots in missing.items():
             # Whatever is usual: somebody has seen it traded.
             if seen := slots & (live | unbelieved):
@@ -438,17 +449,18 @@ class Filler:
         reached: Sequence[Session],
         starts: Mapping[date, Collection[datetime]],
         earliest_known: datetime | None,
+        reach: timedelta,
     ) -> dict[Session, Pattern]:
         """Return which quarter hours are silent in the sessions asked for so far, ascending.
 
         Of sessions before the first bar, those after it tell.
         """
-        first, last = reached[0].day - NEIGHBOURS_REACH, reached[-1].day + NEIGHBOURS_REACH
+        first, last = reached[0].day - reach, reached[-1].day + reach
         rows = self._ledger.coverage(fill.target.symbol_id, first, last) | fill.ledger
         near = xnys().between(max(first, xnys().first), min(last, xnys().last))
         if earliest_known is not None and is_before(reached[0], earliest_known):
             listed = new_york_date(earliest_known)
-            until = min(listed + 2 * NEIGHBOURS_REACH, xnys().last)
+            until = min(listed + 2 * reach, xnys().last)
             rows = self._ledger.coverage(fill.target.symbol_id, listed, until) | rows
             near = sorted({*near, *xnys().between(listed, until)}, key=lambda s: s.day)
         patterns = {}

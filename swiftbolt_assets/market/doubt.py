@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 NEIGHBOURS = 30
 #: So many calendar days hold as many, about.
 NEIGHBOURS_REACH = timedelta(days=45)
+#: Sessions on each side that tell what is rare, and calendar days that hold as many.
+HALF_YEAR, HALF_YEAR_REACH = 125, timedelta(days=183)
 #: An absence as improbable as this is in doubt whatever the sessions around look like; that of a
 #: thin symbol, which has whole days without a trade, needs more or must be alone of its kind.
 _CERTAIN, _CERTAIN_IF_THIN, _THIN = log(1e-9), log(1e-18), 0.15
@@ -118,12 +120,16 @@ def doubted_slots(
     found = {}
     for session, slots in missing.items():
         if session in before:
-            near = listed[: 2 * NEIGHBOURS]
+            near, year = listed[: 2 * NEIGHBOURS], listed[: 2 * HALF_YEAR]
         else:
             at = known.index(session)
             near = [*known[max(0, at - NEIGHBOURS) : at], *known[at + 1 : at + 1 + NEIGHBOURS]]
             near = [s for s in near if s in telling]
-        flags = unlikely(pattern(session, slots), [around[s] for s in near])
+            half = [*known[max(0, at - HALF_YEAR) : at], *known[at + 1 : at + 1 + HALF_YEAR]]
+            year = [s for s in half if s not in before]
+        flags = unlikely(
+            pattern(session, slots), [around[s] for s in near], [around[s] for s in year]
+        )
         found[session] = [
             slot for slot, flag in zip(session.slot_starts(), flags, strict=True) if flag
         ]
@@ -135,12 +141,15 @@ def is_before(session: Session, earliest_known: datetime | None) -> bool:
     return earliest_known is not None and session.closes <= earliest_known
 
 
-def unlikely(absent: Pattern, around: Sequence[Pattern]) -> Pattern:
+def unlikely(
+    absent: Pattern, around: Sequence[Pattern], year: Sequence[Pattern] = ()
+) -> Pattern:
     """Return which absences of a session are unlikely for its symbol.
 
     Args:
         absent: the session's quarter hours without a bar.
         around: the same of the sessions nearest to it that were asked for, without it.
+        year: the same of half a year on both sides: a habit may be rare. Empty for no more.
 
     """
     found = np.zeros(len(absent), np.bool_)
@@ -160,8 +169,11 @@ def unlikely(absent: Pattern, around: Sequence[Pattern]) -> Pattern:
             return False
         most = _usual_most([extents(one) for one in usual])
         if thin:
-            alike = runs(np.array([extents(one) >= extent for one in around]))
-            if len(alike) >= (_HABIT if extent > most else 1):
+            habit = _HABIT if extent > most else 1
+            if any(
+                len(runs(np.array([extents(one) >= extent for one in others]))) >= habit
+                for others in (around, year)
+            ):
                 return weight < _CERTAIN_IF_THIN
         return weight < _CERTAIN or extent > _WELL_BEYOND * most
 
