@@ -143,9 +143,7 @@ class ProviderHealth:
             (provider, symbol, kind, error.code, _reason(error)),
         )
 
-    def beyond_plan(
-        self, provider: str, symbol: str, last: date, error: BeyondPlanError
-    ) -> None:
+    def beyond_plan(self, provider: str, symbol: str, last: date, error: BeyondPlanError) -> None:
         """Note that a window, which ended on a date, is said to be older than what the plan serves.
 
         Raises:

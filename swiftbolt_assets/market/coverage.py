@@ -331,9 +331,7 @@ def _empty_reason(slot: datetime, evidence: Evidence) -> Reason:
     return Reason.NO_TRADE if slot < evidence.latest_known else Reason.PROVIDER_EMPTY
 
 
-def beyond_plan(
-    session: Session, prior: SessionCoverage | None, now: datetime
-) -> SessionCoverage:
+def beyond_plan(session: Session, prior: SessionCoverage | None, now: datetime) -> SessionCoverage:
     """Return the coverage of a session that the provider says its plan does not reach.
 
     One refusal may be of a bad hour: it is asked for again after hours. One that stays is asked for

@@ -22,6 +22,7 @@ from (`resources/ledger.py`).
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import log
@@ -55,8 +56,8 @@ _PRIOR = 4.0
 #: So often must others have been as silent as a thin symbol's session, sessions in a row counted
 #: once, until that is its habit; fewer may have been lost together with it.
 _HABIT = 3
-#: So many sessions without a bar before the first known one tell nothing of those after it.
-LISTING_SESSIONS = 5
+#: More sessions in a row without a bar than that tell nothing of the others.
+SILENT_SESSIONS = 5
 #: Part of a halt's quarter hours in which somebody else must have traded.
 _MOST_SLOTS = 0.8
 #: More silences in one session than that are no halts.
@@ -113,27 +114,36 @@ def doubted_slots(
         earliest_known: start of the symbol's earliest bar known, None without any.
 
     """
-    known = list(around)
-    before = {s for s in known if is_before(s, earliest_known)}
-    listed = [s for s in known if s not in before]
-    telling = set(known if len(before) <= LISTING_SESSIONS else listed)
+    telling = _telling(around)
     found = {}
     for session, slots in missing.items():
-        if session in before:
-            near, year = listed[: 2 * NEIGHBOURS], listed[: 2 * HALF_YEAR]
-        else:
-            at = known.index(session)
-            near = [*known[max(0, at - NEIGHBOURS) : at], *known[at + 1 : at + 1 + NEIGHBOURS]]
-            near = [s for s in near if s in telling]
-            half = [*known[max(0, at - HALF_YEAR) : at], *known[at + 1 : at + 1 + HALF_YEAR]]
-            year = [s for s in half if s not in before]
-        flags = unlikely(
-            pattern(session, slots), [around[s] for s in near], [around[s] for s in year]
+        at = bisect_left(telling, session.day, key=lambda s: s.day)
+        after = telling[at + (telling[at : at + 1] == [session]) :]
+        # Before the first bar only what comes after it tells.
+        unlisted = is_before(session, earliest_known)
+        after = [s for s in after if not is_before(s, earliest_known)] if unlisted else after
+        before = [] if unlisted else telling[:at]
+        near, year = (
+            [around[s] for s in (*before[-reach:], *after[: reach * (1 + unlisted)])]
+            for reach in (NEIGHBOURS, HALF_YEAR)
         )
+        flags = unlikely(pattern(session, slots), near, year)
         found[session] = [
             slot for slot, flag in zip(session.slot_starts(), flags, strict=True) if flag
         ]
     return found
+
+
+def _telling(around: Mapping[Session, Pattern]) -> list[Session]:
+    """Leave out long rows of sessions without any bar: one loss, or a listing, hit them all."""
+    known = list(around)
+    kept = []
+    at = 0
+    for first, last in runs(np.array([one.all() for one in around.values()], np.bool_)):
+        if last - first > SILENT_SESSIONS:
+            kept += known[at:first]
+            at = last
+    return kept + known[at:]
 
 
 def is_before(session: Session, earliest_known: datetime | None) -> bool:
@@ -141,9 +151,7 @@ def is_before(session: Session, earliest_known: datetime | None) -> bool:
     return earliest_known is not None and session.closes <= earliest_known
 
 
-def unlikely(
-    absent: Pattern, around: Sequence[Pattern], year: Sequence[Pattern] = ()
-) -> Pattern:
+def unlikely(absent: Pattern, around: Sequence[Pattern], year: Sequence[Pattern] = ()) -> Pattern:
     """Return which absences of a session are unlikely for its symbol.
 
     Args:

@@ -136,6 +136,31 @@ def test_an_illiquid_symbols_first_bar_may_come_days_into_its_window() -> None:
     assert not any(found.values())
 
 
+@pytest.mark.parametrize("count", [3, 12, 24, 50])
+@pytest.mark.parametrize("presence", [0.5, 0.9, 1.0])
+def test_weeks_lost_at_a_stretch_do_not_excuse_each_other(presence: float, count: int) -> None:
+    patterns = silent(presence, 100, seed=41)
+    around = {
+        s: ~FULL if 30 <= at < 30 + count else patterns[at] for at, s in enumerate(SESSIONS[:100])
+    }
+    missing = {s: s.slot_starts() for s in SESSIONS[30 : 30 + count]}
+    found = doubted_slots(missing, around, earliest_known=SESSIONS[0].opens)
+    assert all(len(found[s]) == s.slots for s in missing)
+
+
+@pytest.mark.parametrize("presence", [0.002, 0.01, 0.03])
+def test_a_symbol_that_trades_once_a_week_is_hardly_ever_doubted(presence: float) -> None:
+    patterns = silent(presence, 190, seed=5)
+    around = dict(zip(SESSIONS, patterns, strict=False))
+    missing = {
+        s: {slot for slot, no in zip(s.slot_starts(), one, strict=False) if no}
+        for s, one in around.items()
+    }
+    first = next(s for s, one in around.items() if not one.all())
+    found = doubted_slots(missing, around, earliest_known=first.opens)
+    assert sum(bool(slots) for slots in found.values()) <= 4
+
+
 @pytest.mark.parametrize("presence", [0.3, 0.5, 0.75])
 @pytest.mark.parametrize("lost", [(20, 33), (11, 12, 13), (24, 25)])
 def test_lost_days_of_a_thin_symbol_do_not_excuse_each_other(

@@ -126,7 +126,9 @@ def test_a_day_on_which_shares_and_dollars_swell_was_one_of_news() -> None:
         assert jumps(calm(*before, *later), [0.0] * 31) == [19]
 
 
-@pytest.mark.parametrize(("ratio", "shares"), [(1 / 7, 6.0), (1 / 25, 30.0), (8.0, 4.0), (3.0, 9.0)])
+@pytest.mark.parametrize(
+    ("ratio", "shares"), [(1 / 7, 6.0), (1 / 25, 30.0), (8.0, 4.0), (3.0, 9.0)]
+)
 def test_a_split_on_a_busy_day_is_named_however_many_shares_trade(
     ratio: float, shares: float
 ) -> None:
