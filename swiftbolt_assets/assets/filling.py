@@ -209,29 +209,9 @@ class Filler:
                 filled = self._store_answer(fill, question, answer, verdict, started)
                 reached = {row.day for row in filled.coverage}
                 course.ask_again(s for s in question.asked if not fill.is_settled(s))
-                course.ask_again(self._listed_earlier(fill, sessions, filled))
                 yield filled
                 course.answered(question, answer, reached)
         course.finish()
-
-    def _listed_earlier(
-        self, fill: _Fill, sessions: Sequence[Session], filled: Filled
-    ) -> list[Session]:
-        """Return the sessions that a bar before them opened again: they are not before a listing.
-
-        The transaction that stored the bar has put them in doubt.
-        """
-        earliest = min((row.day for row in filled.coverage if row.bars), default=date.max)
-        unlisted = [
-            s
-            for s in sessions
-            if (row := fill.ledger.get(s.day)) and row.reason is Reason.NOT_LISTED
-        ]
-        if not unlisted or unlisted[-1].day < earliest:
-            return []
-        first, last = unlisted[0].day, unlisted[-1].day
-        fill.ledger |= self._ledger.coverage(fill.target.symbol_id, first, last)
-        return [s for s in unlisted if not fill.is_settled(s)]
 
     def _empty_days(self, target: Target, today: date) -> frozenset[date]:
         rows = self._ledger.coverage(target.symbol_id, xnys().first, today)

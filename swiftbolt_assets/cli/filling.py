@@ -230,7 +230,7 @@ def _launch(installation: Installation, wish: Wish, *, on_platform: bool) -> lis
     health = ProviderHealth(installation.database.connect)
     definitions = None if on_platform else build_definitions(settings)
     shards = Shards(settings.shards)
-    errors = []
+    errors: list[str] = []
     # One probe a command: a wrong key costs one request, not one a symbol.
     probe = True
     for position, symbol in enumerate(wish.symbols):

@@ -292,9 +292,8 @@ def _asked_again(
     if not heals and not (late and found.reason is Reason.PROVIDER_EMPTY):
         return replace(found, again_at=None, doubted_at=None)
     hasty = any(slot in evidence.suspects for slot in absences)
-    ladder = SUSPECT_LADDER if hasty else LATE_LADDER if late else LADDER
-    if unlisted and not hasty:
-        ladder = LISTING_LADDER
+    calm = LATE_LADDER if late else LISTING_LADDER if unlisted else LADDER
+    ladder = SUSPECT_LADDER if hasty else calm
     again = next_ask(since, evidence.now, ladder) if found.state is State.FINAL else None
     return replace(found, again_at=again, doubted_at=since)
 

@@ -179,10 +179,10 @@ def test_days_that_a_command_asked_for_in_vain_wait_in_the_queue(desk: Any, stan
 @pytest.mark.parametrize(
     ("one", "another", "is_same"),
     [
-        ("Ticker QQQX not valid, reference 3aee151db3d0", "ticker QQQX not valid, reference 77e0aabc9f1c.", True),
-        ("no such series (id 0f8fad5b-d9cd-469f-a165-70867728950e)", "no such series (id 7c9e6679-7425-40de-944b-e07fc1f90ae7)", True),
+        ("QQQX not valid, reference 3aee151db3d0", "qqqx not valid, reference 77e0aab.", True),
+        ("no series (0f8fad5b-d9cd-469f-a165)", "no series (7c9e6679-7425-40de-944b)", True),
         ("not found on 2026-11-20 at 14:31", "Not found on 2026-11-21 at 09:07", True),
-        ("request kQwErTyUiOpAsDfGhJkLzXcV failed", "request mNbVcXzLkJhGfDsApOiUyTrE failed", True),
+        ("kQwErTyUiOpAsDfGhJkLzXcV failed", "mNbVcXzLkJhGfDsApOiUyTrE failed", True),
         ("unknown ticker", "not entitled to this ticker", False),
     ],
 )  # fmt: skip
