@@ -17,6 +17,7 @@ import psycopg
 
 from resources.http import without_retries
 from swiftbolt_assets.errors import (
+    BeyondPlanError,
     KeyRefusedError,
     LeftAloneError,
     ProviderError,
@@ -42,7 +43,8 @@ _SHOWN = 5
 _COOLING = """
 select cooling_until,
   greatest(extract(epoch from cooling_until - clock_timestamp()), 0)::float8,
-  reason, error_code, case when for_all then '{}' else symbols end
+  reason, error_code, case when for_all then '{}' else symbols end,
+  for_all and cardinality(symbols) >= 3 and error_code in ('INVALID_SYMBOL', 'PERMISSION_DENIED')
 from provider_health
 where provider = %s and cooling_until is not null
 """
@@ -74,6 +76,8 @@ class CoolDown:
         reason: the last failure, one line.
         error_code: its code.
         symbols: whose bars are not asked for; empty for all.
+        is_of_refusals: it began with several symbols that were refused one after the other, which
+            the provider may just not know; another one finds out.
 
     """
 
@@ -83,6 +87,7 @@ class CoolDown:
     reason: str
     error_code: str
     symbols: tuple[str, ...] = ()
+    is_of_refusals: bool = False
 
     @property
     def is_for_all(self) -> bool:
@@ -116,7 +121,7 @@ class ProviderHealth:
 
         A refused key, or three symbols without an answer in between, start a cool-down of all;
         three failures of one or two symbols, a cool-down of these. A rate limit is waited out and
-        is no failure; what the plan does not serve is an answer of a healthy provider.
+        is no failure; a day that is not over yet is an answer of a healthy provider.
 
         Raises:
             StorageError: the database cannot be reached.
@@ -133,10 +138,21 @@ class ProviderHealth:
         else:
             self.answered(provider, None)
             return
-        reason = " ".join(str(error).split())[:_REASON_LENGTH]
         self._run(
             "select provider_failed(%s, %s, %s, %s, %s)",
-            (provider, symbol, kind, error.code, reason),
+            (provider, symbol, kind, error.code, _reason(error)),
+        )
+
+    def beyond_plan(self, provider: str, symbol: str, last: date, error: BeyondPlanError) -> None:
+        """Note that a window, which ended on a date, is said to be older than what the plan serves.
+
+        Raises:
+            StorageError: the database cannot be reached.
+
+        """
+        self._run(
+            "select provider_beyond_plan(%s, %s, %s, %s, %s)",
+            (provider, symbol, last, error.code, _reason(error)),
         )
 
     def answered(self, provider: str, symbol: str | None) -> None:
@@ -158,8 +174,10 @@ class ProviderHealth:
         row = self._run(_COOLING, (provider,))
         if row is None:
             return None
-        until, seconds, reason, code, symbols = row
-        return CoolDown(provider, until, seconds, reason, code, tuple(symbols))
+        until, seconds, reason, code, symbols, is_of_refusals = row
+        return CoolDown(
+            provider, until, seconds, reason, code, tuple(symbols), is_of_refusals=is_of_refusals
+        )
 
     def rests(self, provider: str) -> CoolDown | None:
         """Return the cool-down if it is of all symbols and its pause is not over, or None.
@@ -254,8 +272,15 @@ class GuardedProvider:
             answer = self._inner.fetch(symbol, first, last, priority=priority)
             if self._judge is not None:
                 self._judge(answer)
+        except BeyondPlanError as error:
+            self._health.beyond_plan(self.name, symbol, last, error)
+            raise
         except ProviderError as error:
             self._health.failed(self.name, symbol, error)
             raise
         self._health.answered(self.name, symbol)
         return answer
+
+
+def _reason(error: ProviderError) -> str:
+    return " ".join(str(error).split())[:_REASON_LENGTH]

@@ -105,6 +105,17 @@ with given as materialized (
     settled_at = excluded.settled_at, unconfirmed = excluded.unconfirmed,
     ask_again_at = excluded.ask_again_at, doubted_at = excluded.doubted_at,
     witness = excluded.witness, marks = excluded.marks, checked_at = clock_timestamp()
+), listed_earlier as (
+  -- A bar before them: they are not before the listing, and what lies before it rested on that.
+  update session_coverage c set
+    reason = 'unconfirmed', unconfirmed = c.expected, checked_at = clock_timestamp(),
+    doubted_at = market_now(), ask_again_at = market_now()
+   where c.symbol_id = %(symbol)s and c.reason = 'not_listed'
+     and not exists (select from given g where g.day = c.day)
+     and (select min(day) from given where bars > 0) < (
+       select max(n.day) from session_coverage n
+        where n.symbol_id = %(symbol)s and n.reason = 'not_listed'
+          and not exists (select from given g where g.day = n.day))
 )
 insert into coverage_status as c
   (symbol, timeframe, from_ts, to_ts, last_success_at, last_rows_written, last_provider)

@@ -14,6 +14,7 @@ from uuid import UUID
 from resources.ledger import COVERAGE_COLUMNS, coverage_of
 from resources.session_rows import coverage_json
 from swiftbolt_assets.market.doubt import Elsewhere
+from swiftbolt_assets.market.outliers import FAR_FROM_NEIGHBOURS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -60,12 +61,25 @@ class Witnesses:
         with self._database.transaction() as connection:
             return frozenset(row[0] for row in connection.execute(_LIVE, values).fetchall())
 
+    def unbelieved(self, symbol_id: UUID, sessions: Sequence[Session]) -> frozenset[datetime]:
+        """Return the starts of bars of history that were too far from their neighbours, once."""
+        values = (symbol_id, sessions[0].opens, sessions[-1].closes, FAR_FROM_NEIGHBOURS)
+        with self._database.transaction() as connection:
+            return frozenset(row[0] for row in connection.execute(_UNBELIEVED, values).fetchall())
+
+    def earliest(self, symbol_id: UUID) -> datetime | None:
+        """Return the open of the symbol's earliest session with a bar, None without any."""
+        with self._database.transaction() as connection:
+            row = connection.execute(_EARLIEST, (symbol_id,)).fetchone()
+        return row[0] if row else None
+
     def elsewhere(
         self,
         symbol_id: UUID,
         doubted: Mapping[Session, Collection[datetime]],
         asked: Mapping[date, Collection[datetime] | None],
         live: Collection[datetime],
+        unbelieved: Collection[datetime],
     ) -> Elsewhere:
         """Return what others know of a symbol's quarter hours in doubt.
 
@@ -74,6 +88,7 @@ class Witnesses:
             doubted: by session.
             asked: by date, where another provider was asked: those at which it has a bar.
             live: starts of stored live bars.
+            unbelieved: starts of bars that were delivered and not believed.
 
         """
         contradicted = set(live)
@@ -93,6 +108,7 @@ class Witnesses:
             traded=self._traded(symbol_id, starts[:_MOST_SLOTS]),
             contradicted=frozenset(contradicted),
             agreed=frozenset(agreed - contradicted),
+            delivered=frozenset(unbelieved),
         )
 
     def _traded(self, symbol_id: UUID, slots: Sequence[datetime]) -> frozenset[datetime]:
@@ -144,6 +160,14 @@ _LIVE = """
 select ts from ohlc_bars_v2
 where symbol_id = %s and timeframe = 'm15' and ts >= %s and ts < %s and provider = 'tradier'
  and not is_forecast and volume >= %s
+"""
+_UNBELIEVED = """
+select ts from rejected_bars
+where symbol_id = %s and ts >= %s and ts < %s and rule = %s and provider = 'polygon'
+"""
+_EARLIEST = """
+select min(m.opens) from session_coverage c join market_sessions m using (day)
+where c.symbol_id = %s and c.bars > 0
 """
 _BARS = """
 select ts from ohlc_bars_v2

@@ -53,14 +53,23 @@ class Course:
     Args:
         sessions: the unsettled past sessions.
         today: the current New York date.
+        refused: dates of those among them that the plan did not reach: asked for alone, and last.
         once: one question is asked, whatever comes of it.
 
     """
 
-    def __init__(self, sessions: Iterable[Session], *, today: date, once: bool = False) -> None:
+    def __init__(
+        self,
+        sessions: Iterable[Session],
+        *,
+        today: date,
+        refused: Collection[date] = frozenset(),
+        once: bool = False,
+    ) -> None:
         self._once = once
         self._asked = False
         self._today = today
+        self._refused = refused
         self._pending = {session.day: session for session in sessions}
         self._again: dict[date, Session] = {}
         self._repeating = False
@@ -91,7 +100,10 @@ class Course:
             self._pending, self._again, self._repeating = self._again, {}, True
         pending = list(self._pending.values())
         if not self._repeating:
-            return self._take(*next_window(pending, xnys(), self._density))
+            served = [session for session in pending if session.day not in self._refused]
+            if not served:
+                return self._take(min(self._pending), max(self._pending))
+            return self._take(*next_window(served, xnys(), self._density, empty=empty))
         edge = plan_edge(self._today)
         older = [day for day in self._pending if day < edge and day in empty]
         if older and not self._edge_asked:

@@ -63,19 +63,31 @@ class Doubts:
             StorageError: the database does not answer.
 
         """
-        mine = self.witnesses.doubted(target.symbol_id, xnys().first)
+        earliest = self.witnesses.earliest(target.symbol_id)
+        since = self._told_since()
+        if earliest is not None:
+            since = min(since, new_york_date(earliest))
+        # Nobody can tell of the years before the first bar but another provider.
+        mine = self.witnesses.doubted(target.symbol_id, since)
         told = self._witnessed(target, mine)
         beside = self.witnesses.doubted_beside(target.symbol_id)
-        return sum(self._reconsidered(one, told.get(one.row.day)) for one in mine) + sum(
-            self._reconsidered(one, one.row.witness) for one in beside
+        return sum(self._reconsidered(one, told.get(one.row.day), earliest) for one in mine) + sum(
+            self._reconsidered(one, one.row.witness, None) for one in beside
         )
 
-    def _reconsidered(self, doubted: Doubted, told: Collection[datetime] | None) -> int:
+    def _told_since(self) -> date:
+        """Return the first date that the other provider can tell of."""
+        return _weekdays_before(new_york_date(self.now), _REACH_WEEKDAYS)
+
+    def _reconsidered(
+        self, doubted: Doubted, told: Collection[datetime] | None, earliest: datetime | None
+    ) -> int:
         """Store what the evidence makes of a session; return how many quarter hours it settled.
 
         Args:
             doubted: the session.
             told: the quarter hours at which another provider has a bar; None if it was not asked.
+            earliest: start of the symbol's earliest bar, where the session may lie before it.
 
         """
         session = xnys().session(doubted.row.day)
@@ -88,9 +100,10 @@ class Doubts:
             {session: slots},
             {session.day: told},
             self.witnesses.live(doubted.symbol_id, [session]),
+            self.witnesses.unbelieved(doubted.symbol_id, [session]),
         )
         row = replace(doubted.row, witness=told)
-        row = reconsider(session, bars, row, elsewhere, self.now)
+        row = reconsider(session, bars, row, elsewhere, self.now, earliest)
         if row == doubted.row or not self.witnesses.store(doubted, row):
             return 0
         return doubted.row.unconfirmed - row.unconfirmed
@@ -101,7 +114,7 @@ class Doubts:
         """Return the quarter hours at which another provider has a bar by date, asking it once."""
         known = {one.row.day: one.row.witness for one in doubted}
         today = new_york_date(self.now)
-        since = _weekdays_before(today, _REACH_WEEKDAYS)
+        since = self._told_since()
         unasked = [one for one in doubted if one.row.witness is None and one.row.day >= since]
         if self.other is None or not unasked:
             return known

@@ -25,7 +25,13 @@ from swiftbolt_assets.clock import new_york_date
 from swiftbolt_assets.market.bars import empty_bars
 from swiftbolt_assets.market.by_session import newest_wins, of_sessions
 from swiftbolt_assets.market.coverage import Evidence, Reason
-from swiftbolt_assets.market.doubt import NEIGHBOURS_REACH, doubted_slots, pattern
+from swiftbolt_assets.market.doubt import (
+    HALF_YEAR_REACH,
+    NEIGHBOURS_REACH,
+    doubted_slots,
+    is_before,
+    pattern,
+)
 from swiftbolt_assets.market.finalization import late_day
 from swiftbolt_assets.market.outliers import FAR_FROM_NEIGHBOURS, agrees, far
 from swiftbolt_assets.market.overlap import (
@@ -45,7 +51,7 @@ from swiftbolt_assets.market.validation import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import date, datetime
 
     from resources.bars import BarStore
@@ -89,9 +95,22 @@ class Fill:
         row = self.ledger.get(session.day)
         return row is not None and row.is_settled(self.now)
 
+    def is_empty(self, session: Session) -> bool:
+        """Return whether a session was asked for and has no bar."""
+        row = self.ledger.get(session.day)
+        return row is not None and row.answers > 0 and not row.bars
+
+    def refused(self, sessions: Iterable[Session]) -> frozenset[date]:
+        """Return the dates of sessions that the plan did not reach."""
+        rows = (self.ledger.get(session.day) for session in sessions)
+        return frozenset(row.day for row in rows if row and row.reason is Reason.PLAN_CUT)
+
     def changes(self, session: Session, fresh: pl.DataFrame, stored: pl.DataFrame) -> bool:
-        """Return whether an answer says something new of a session that it was not asked for."""
-        if not self.is_settled(session):
+        """Return whether an answer says something new of a session that it was not asked for.
+
+        Silence about one that the plan did not reach is none.
+        """
+        if not self.is_settled(session) and not self.refused([session]):
             return True
         delivered = of_sessions(fresh, [session])
         known = of_sessions(stored, [session])
@@ -278,31 +297,53 @@ class EvidenceBook:
         )
         if not missing:
             return evidence
-        around = self._around(fill, reached, starts)
+        earliest = evidence.earliest_known
+        around = self._around(fill, reached, starts, earliest, NEIGHBOURS_REACH)
         live = self._witnesses.live(fill.target.symbol_id, list(missing))
-        doubted = doubted_slots(missing, around, evidence.earliest_known)
+        unbelieved = self._witnesses.unbelieved(fill.target.symbol_id, list(missing))
+        doubted = doubted_slots(missing, around, earliest)
+        if any(doubted.values()):
+            # Few have any: a silence may be rare, and still the symbol's habit.
+            around = self._around(fill, reached, starts, earliest, HALF_YEAR_REACH)
+            doubted = doubted_slots(missing, around, earliest)
         if without_time(verdict.rejects):
             # Any of the quarter hours may be where they belong.
             doubted = {session: sorted(slots) for session, slots in missing.items()}
         for session, slots in missing.items():
-            # Whatever is usual: somebody else has seen it traded.
-            if seen := slots & live:
+            # Whatever is usual: somebody has seen it traded.
+            if seen := slots & (live | unbelieved):
                 doubted[session] = [*{*doubted.get(session, ()), *seen}]
         asked = {day: row.witness for day, row in fill.ledger.items()}
         return replace(
             evidence,
             unlikely=frozenset(slot for slots in doubted.values() for slot in slots),
-            elsewhere=self._witnesses.elsewhere(fill.target.symbol_id, doubted, asked, live),
+            elsewhere=self._witnesses.elsewhere(
+                fill.target.symbol_id, doubted, asked, live, unbelieved
+            ),
         )
 
     def _around(
-        self, fill: Fill, reached: Sequence[Session], starts: Mapping[date, Collection[datetime]]
+        self,
+        fill: Fill,
+        reached: Sequence[Session],
+        starts: Mapping[date, Collection[datetime]],
+        earliest_known: datetime | None,
+        reach: timedelta,
     ) -> dict[Session, Pattern]:
-        """Return which quarter hours are silent in the sessions asked for so far, ascending."""
-        first, last = reached[0].day - NEIGHBOURS_REACH, reached[-1].day + NEIGHBOURS_REACH
+        """Return which quarter hours are silent in the sessions asked for so far, ascending.
+
+        Of sessions before the first bar, those after it tell.
+        """
+        first, last = reached[0].day - reach, reached[-1].day + reach
         rows = self._ledger.coverage(fill.target.symbol_id, first, last) | fill.ledger
+        near = xnys().between(max(first, xnys().first), min(last, xnys().last))
+        if earliest_known is not None and is_before(reached[0], earliest_known):
+            listed = new_york_date(earliest_known)
+            until = min(listed + 2 * reach, xnys().last)
+            rows = self._ledger.coverage(fill.target.symbol_id, listed, until) | rows
+            near = sorted({*near, *xnys().between(listed, until)}, key=lambda s: s.day)
         patterns = {}
-        for session in xnys().between(max(first, xnys().first), min(last, xnys().last)):
+        for session in near:
             row = rows.get(session.day)
             if session.day in starts:
                 absent = {s for s in session.slot_starts() if s not in starts[session.day]}

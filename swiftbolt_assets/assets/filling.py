@@ -172,9 +172,13 @@ class Filler:
         wanted = [s for s in sessions if force or not fill.is_settled(s)]
         revised = sessions_to_revise(wanted, fill.ledger, xnys(), today=today)
         riders = sessions_to_ride_along(wanted, fill.ledger, xnys(), now=now)
-        course = Course((*riders, *revised, *wanted), today=today, once=once)
+        asked = (*riders, *revised, *wanted)
+        course = Course(asked, today=today, refused=fill.refused(asked), once=once)
+        # What came back empty takes no room in a request, when it is asked for days later as well.
+        some_empty = any(fill.is_empty(s) for s in asked)
         while not course.is_finished:
-            empty = self._empty_days(target, today) if course.repeats else frozenset()
+            is_known = course.repeats or some_empty
+            empty = self._empty_days(target, today) if is_known else frozenset()
             question = course.next_question(empty)
             self._look_back(fill, question.first)
             started, sent_since = time.monotonic(), datetime.now(UTC)
@@ -293,7 +297,7 @@ class Filler:
     def _store_plan_cut(self, fill: Fill, question: Question, started: float) -> Filled:
         """Settle sessions that lie wholly before what the plan serves."""
         coverage = tuple(
-            beyond_plan(session, fill.ledger.get(session.day))
+            beyond_plan(session, fill.ledger.get(session.day), fill.now)
             for session in reversed(question.asked)
         )
         fill.ledger |= {row.day: row for row in coverage}

@@ -46,6 +46,8 @@ _HISTORY = "polygon"
 _POLL_S = 0.5
 #: A database that was killed runs again within this time.
 _PATIENCE_S = 90.0
+#: So many refused symbols of one command, and it asks for no other while all are left alone.
+_REFUSED = 10
 _GOES_ON = "the platform goes on with what it has begun"
 
 _LOG = logging.getLogger(__name__)
@@ -230,7 +232,9 @@ def _launch(installation: Installation, wish: Wish, *, on_platform: bool) -> lis
     health = ProviderHealth(installation.database.connect)
     definitions = None if on_platform else build_definitions(settings)
     shards = Shards(settings.shards)
-    errors = []
+    errors: list[str] = []
+    # One probe a command: a wrong key costs one request, not one a symbol.
+    probe = True
     for position, symbol in enumerate(wish.symbols):
         spec = RunSpec(
             symbol=symbol,
@@ -238,8 +242,7 @@ def _launch(installation: Installation, wish: Wish, *, on_platform: bool) -> lis
             last=wish.window.sessions[-1].day,
             priority=wish.priority,
             force=wish.force,
-            # One probe a command: a wrong key costs one request, not one a symbol.
-            probe=position == 0,
+            probe=probe,
         )
         try:
             job = shards.of(symbol).job(FILL_BARS)
@@ -247,10 +250,14 @@ def _launch(installation: Installation, wish: Wish, *, on_platform: bool) -> lis
                 run_here(settings, definitions.resolve_job_def(job), spec)
             else:
                 run_on_platform(settings, job, spec)
+            probe = False
         except SwiftBoltError as error:
             rest = len(wish.symbols) - position - 1
+            cooling = health.cooling(_HISTORY)
+            # Whom the provider does not know says nothing of the next one.
+            probe = cooling is not None and cooling.is_of_refusals and len(errors) < _REFUSED
             if rest and (
-                ((cooling := health.cooling(_HISTORY)) and cooling.is_for_all)
+                (cooling is not None and cooling.is_for_all and not probe)
                 or closed_for(installation.database.connect, _HISTORY) > PATIENT_S
             ):
                 # Every other symbol would be refused alike.

@@ -28,8 +28,12 @@ from typing import TYPE_CHECKING
 from swiftbolt_assets.market.doubt import (
     LADDER,
     LATE_LADDER,
+    LISTING_LADDER,
+    PLAN_AGAIN,
+    PLAN_LADDER,
     SUSPECT_LADDER,
     Elsewhere,
+    is_before,
     next_ask,
     weigh,
 )
@@ -147,6 +151,7 @@ class Evidence:
         unlikely: quarter hours whose absence is unlikely for the symbol (`doubt.unlikely`).
         suspects: quarter hours whose bars are far from their neighbours and came once.
         confirmed: quarter hours whose bars were so and came again, with the rule.
+        kept: quarter hours of which only an answer can tell more.
         delivered: starts of its good bars in regular hours.
         elsewhere: what others than this provider know of quarter hours.
 
@@ -163,6 +168,7 @@ class Evidence:
     suspects: Collection[datetime] = frozenset()
     confirmed: Mapping[datetime, str] = field(default_factory=dict)
     delivered: Collection[datetime] = frozenset()
+    kept: Collection[datetime] = frozenset()
     elsewhere: Elsewhere = field(default_factory=Elsewhere)
 
 
@@ -214,8 +220,11 @@ def reconsider(
     row: SessionCoverage,
     elsewhere: Elsewhere,
     now: datetime,
+    earliest_known: datetime | None = None,
 ) -> SessionCoverage:
     """Return a settled session's coverage in the light of what others know; no answer was asked.
+
+    A quarter hour whose bar came and was not believed is no silence, and waits for an answer.
 
     Args:
         session: which.
@@ -223,6 +232,7 @@ def reconsider(
         row: what the ledger knows of it.
         elsewhere: what others know.
         now: on the market clock.
+        earliest_known: start of the symbol's earliest bar known, None without any.
 
     """
     slots = row.absences or dict.fromkeys(session.slot_starts(), row.reason or Reason.NO_TRADE)
@@ -232,7 +242,9 @@ def reconsider(
         for slot, why in slots.items()
         if slot not in bars
     }
-    evidence = Evidence(now, None, None, None, (), elsewhere=elsewhere)
+    evidence = Evidence(
+        now, None, earliest_known, None, (), kept=elsewhere.delivered, elsewhere=elsewhere
+    )
     found = _asked_again(session, bars, absences, evidence, row, row)
     # Nobody was asked: the next time stays where it was.
     return replace(found, again_at=row.again_at) if found.doubted_at else found
@@ -247,7 +259,8 @@ def _asked_again(
     prior: SessionCoverage | None,
 ) -> SessionCoverage:
     """Weigh what is in doubt, and say when the session is asked for once more."""
-    since = (prior.doubted_at if prior else None) or evidence.now
+    refused = prior is not None and prior.reason is Reason.PLAN_CUT
+    since = (prior.doubted_at if prior and not refused else None) or evidence.now
     is_over = next_ask(since, evidence.now) is None
     if is_over:
         suspects = (slot for slot in evidence.suspects if slot in absences)
@@ -255,26 +268,32 @@ def _asked_again(
     doubted = [
         slot
         for slot, reason in absences.items()
-        if reason is Reason.UNCONFIRMED and slot not in evidence.suspects
+        if reason is Reason.UNCONFIRMED
+        and slot not in evidence.suspects
+        and slot not in evidence.kept
     ]
     weighed = weigh(session, bars, doubted, evidence.elsewhere, is_over=is_over)
-    silent = Reason.NO_TRADE if bars else Reason.PROVIDER_EMPTY
-    absences |= dict.fromkeys(weighed.halted, Reason.HALTED)
-    absences |= dict.fromkeys(weighed.no_trade, silent)
+    unlisted = not bars and is_before(session, evidence.earliest_known)
+    halted = frozenset() if unlisted else weighed.halted
+    empty = Reason.NOT_LISTED if unlisted else Reason.PROVIDER_EMPTY
+    silent = Reason.NO_TRADE if bars else empty
+    absences |= dict.fromkeys(weighed.no_trade | weighed.halted, silent)
+    absences |= dict.fromkeys(halted, Reason.HALTED)
     found = replace(found, absences=absences if bars else {})
     if not bars:
         reason = next(reason for reason in _EMPTY_REASONS if reason in absences.values())
         found = replace(found, reason=reason)
     late = session.day == evidence.late and not bars
     # A halt is inferred: it is asked for again as well, unless another provider says the same.
-    inferred = any(slot not in evidence.elsewhere.agreed for slot in weighed.halted)
+    inferred = any(slot not in evidence.elsewhere.agreed for slot in halted)
     heals = inferred or not {Reason.UNCONFIRMED, Reason.REJECTED}.isdisjoint(absences.values())
     # What was hard to believe may be corrected yet, though it came twice.
     heals = heals or bool(found.marks)
     if not heals and not (late and found.reason is Reason.PROVIDER_EMPTY):
         return replace(found, again_at=None, doubted_at=None)
     hasty = any(slot in evidence.suspects for slot in absences)
-    ladder = SUSPECT_LADDER if hasty else LATE_LADDER if late else LADDER
+    calm = LATE_LADDER if late else LISTING_LADDER if unlisted else LADDER
+    ladder = SUSPECT_LADDER if hasty else calm
     again = next_ask(since, evidence.now, ladder) if found.state is State.FINAL else None
     return replace(found, again_at=again, doubted_at=since)
 
@@ -311,15 +330,28 @@ def _empty_reason(slot: datetime, evidence: Evidence) -> Reason:
     return Reason.NO_TRADE if slot < evidence.latest_known else Reason.PROVIDER_EMPTY
 
 
-def beyond_plan(session: Session, prior: SessionCoverage | None) -> SessionCoverage:
-    """Return the coverage of a session that the provider's plan does not reach.
+def beyond_plan(session: Session, prior: SessionCoverage | None, now: datetime) -> SessionCoverage:
+    """Return the coverage of a session that the provider says its plan does not reach.
 
-    What was stored while the plan reached it stays.
+    One refusal may be of a bad hour: it is asked for again after hours. One that stays is asked for
+    again after weeks, since a plan may be changed. What was stored while it reached so far stays.
     """
     answers = (prior.answers if prior else 0) + 1
     if prior is not None and prior.bars:
         return replace(prior, state=State.FINAL, answers=answers, again_at=None)
-    return SessionCoverage(session.day, State.FINAL, Reason.PLAN_CUT, session.slots, 0, answers)
+    known = prior is not None and prior.reason is Reason.PLAN_CUT
+    since = (prior.doubted_at if prior is not None and known else None) or now
+    again = next_ask(since, now, PLAN_LADDER) or now + PLAN_AGAIN
+    return SessionCoverage(
+        session.day,
+        State.FINAL,
+        Reason.PLAN_CUT,
+        session.slots,
+        0,
+        answers,
+        again_at=again,
+        doubted_at=since,
+    )
 
 
 def kept_slots(rows: Iterable[SessionCoverage]) -> list[datetime]:

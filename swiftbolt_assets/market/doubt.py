@@ -11,6 +11,10 @@ An unlikely absence is in doubt until evidence comes that does not rest on the s
   symbols traded. If it has one, the doubt stays;
 - time: the provider was asked again after hours, a day, five and twenty days, and stayed with it.
 
+Where the provider itself once delivered a bar, believed or not, nothing was halted. Before the
+first bar known there are no sessions around that could tell: those after it do. Others that trade
+say nothing there; a listing and a lost beginning look the same until time has passed.
+
 What belongs here: pure judgement over patterns of absent quarter hours, and the times of asking
 again. What does not: how many answers must agree before (`coverage.py`), where the evidence comes
 from (`resources/ledger.py`).
@@ -18,6 +22,7 @@ from (`resources/ledger.py`).
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import log
@@ -38,6 +43,8 @@ if TYPE_CHECKING:
 NEIGHBOURS = 30
 #: So many calendar days hold as many, about.
 NEIGHBOURS_REACH = timedelta(days=45)
+#: Sessions on each side that tell what is rare, and calendar days that hold as many.
+HALF_YEAR, HALF_YEAR_REACH = 125, timedelta(days=183)
 #: An absence as improbable as this is in doubt whatever the sessions around look like; that of a
 #: thin symbol, which has whole days without a trade, needs more or must be alone of its kind.
 _CERTAIN, _CERTAIN_IF_THIN, _THIN = log(1e-9), log(1e-18), 0.15
@@ -46,15 +53,24 @@ _CERTAIN, _CERTAIN_IF_THIN, _THIN = log(1e-9), log(1e-18), 0.15
 _RARE, _ALL_BUT_FEW, _WELL_BEYOND = log(0.01), 0.95, 1.5
 #: How many sessions the symbol's own mean counts for, beside those that tell of one quarter hour.
 _PRIOR = 4.0
-#: A few sessions without a bar before the first known one are no proof of a listing.
-LISTING_SESSIONS = 5
+#: So often must others have been as silent as a thin symbol's session, sessions in a row counted
+#: once, until that is its habit; fewer may have been lost together with it.
+_HABIT = 3
+#: More sessions in a row without a bar than that tell nothing of the others.
+SILENT_SESSIONS = 5
 #: Part of a halt's quarter hours in which somebody else must have traded.
 _MOST_SLOTS = 0.8
+#: More silences in one session than that are no halts.
+_MOST_HALTS = 3
 
 #: How long after the first doubt one asks again; twenty days without a change end it.
 LADDER = (timedelta(hours=4), timedelta(days=1), timedelta(days=5), timedelta(days=20))
 #: The provider may just be late with yesterday.
 LATE_LADDER = (timedelta(hours=1), timedelta(hours=4), timedelta(hours=12), *LADDER[1:])
+#: Years before a listing cost one request a step, and nobody waits for them.
+LISTING_LADDER = LADDER[1:]
+#: What a plan does not reach is refused a second time, and then asked for at one request a symbol.
+PLAN_LADDER, PLAN_AGAIN = LADDER[:1], timedelta(days=28)
 #: A price that is hard to believe may just be true: somebody waits for it.
 SUSPECT_LADDER = (timedelta(minutes=10), *LADDER)
 #: Asked so much of a step's time after the first doubt, that step is done.
@@ -69,12 +85,14 @@ class Elsewhere:
         traded: starts at which other symbols have bars.
         contradicted: starts at which another provider has a bar of this symbol.
         agreed: starts at which another provider that knows the session has none.
+        delivered: starts at which the provider itself once had a bar that was not believed.
 
     """
 
     traded: Collection[datetime] = field(default_factory=frozenset)
     contradicted: Collection[datetime] = field(default_factory=frozenset)
     agreed: Collection[datetime] = field(default_factory=frozenset)
+    delivered: Collection[datetime] = field(default_factory=frozenset)
 
 
 def pattern(session: Session, missing: Collection[datetime]) -> Pattern:
@@ -96,30 +114,50 @@ def doubted_slots(
         earliest_known: start of the symbol's earliest bar known, None without any.
 
     """
-    known = list(around)
-    before = [s for s in known if earliest_known and s.closes <= earliest_known]
-    listed_later = set(before) if len(before) > LISTING_SESSIONS else set()
+    telling = _telling(around)
     found = {}
     for session, slots in missing.items():
-        if session in listed_later:
-            continue
-        at = known.index(session)
-        near = [*known[max(0, at - NEIGHBOURS) : at], *known[at + 1 : at + 1 + NEIGHBOURS]]
-        flags = unlikely(
-            pattern(session, slots), [around[s] for s in near if s not in listed_later]
+        at = bisect_left(telling, session.day, key=lambda s: s.day)
+        after = telling[at + (telling[at : at + 1] == [session]) :]
+        # Before the first bar only what comes after it tells.
+        unlisted = is_before(session, earliest_known)
+        after = [s for s in after if not is_before(s, earliest_known)] if unlisted else after
+        before = [] if unlisted else telling[:at]
+        near, year = (
+            [around[s] for s in (*before[-reach:], *after[: reach * (1 + unlisted)])]
+            for reach in (NEIGHBOURS, HALF_YEAR)
         )
+        flags = unlikely(pattern(session, slots), near, year)
         found[session] = [
             slot for slot, flag in zip(session.slot_starts(), flags, strict=True) if flag
         ]
     return found
 
 
-def unlikely(absent: Pattern, around: Sequence[Pattern]) -> Pattern:
+def _telling(around: Mapping[Session, Pattern]) -> list[Session]:
+    """Leave out long rows of sessions without any bar: one loss, or a listing, hit them all."""
+    known = list(around)
+    kept = []
+    at = 0
+    for first, last in runs(np.array([one.all() for one in around.values()], np.bool_)):
+        if last - first > SILENT_SESSIONS:
+            kept += known[at:first]
+            at = last
+    return kept + known[at:]
+
+
+def is_before(session: Session, earliest_known: datetime | None) -> bool:
+    """Return whether a session ended before the start of the symbol's earliest bar known."""
+    return earliest_known is not None and session.closes <= earliest_known
+
+
+def unlikely(absent: Pattern, around: Sequence[Pattern], year: Sequence[Pattern] = ()) -> Pattern:
     """Return which absences of a session are unlikely for its symbol.
 
     Args:
         absent: the session's quarter hours without a bar.
         around: the same of the sessions nearest to it that were asked for, without it.
+        year: the same of half a year on both sides: a habit may be rare. Empty for no more.
 
     """
     found = np.zeros(len(absent), np.bool_)
@@ -135,10 +173,17 @@ def unlikely(absent: Pattern, around: Sequence[Pattern]) -> Pattern:
 
     def is_doubtful(weight: float, extent: float, extents: Callable[[Pattern], float]) -> bool:
         """Return whether something so improbable, of such an extent, is not just usual here."""
-        if thin and any(extents(one) >= extent for one in around):
-            return weight < _CERTAIN_IF_THIN
-        beyond = extent > _WELL_BEYOND * _usual_most([extents(one) for one in usual])
-        return weight < _CERTAIN or (weight < _RARE and beyond)
+        if weight >= _RARE:
+            return False
+        most = _usual_most([extents(one) for one in usual])
+        if thin:
+            habit = _HABIT if extent > most else 1
+            if any(
+                len(runs(np.array([extents(one) >= extent for one in others]))) >= habit
+                for others in (around, year)
+            ):
+                return weight < _CERTAIN_IF_THIN
+        return weight < _CERTAIN or extent > _WELL_BEYOND * most
 
     for first, last in runs(absent):
         width = last - first
@@ -208,7 +253,7 @@ class Weighed:
     """What became of quarter hours in doubt.
 
     Attributes:
-        halted: silent while others traded.
+        halted: silent while others traded, a few times a session at most.
         no_trade: silent by somebody else's word, or after all that asking.
         open: still in doubt.
 
@@ -239,14 +284,17 @@ def weigh(
     """
     slots = session.slot_starts()
     found: dict[str, set[datetime]] = {"halted": set(), "no_trade": set(), "open": set()}
-    for first, last in runs(pattern(session, doubted)):
+    silences = runs(pattern(session, doubted))
+    for first, last in silences:
         run = slots[first:last]
         others = sum(slot in elsewhere.traded for slot in run) >= _MOST_SLOTS * len(run)
         agreed = all(slot in elsewhere.agreed for slot in run)
         traded_again = any(bar < run[0] for bar in bars) and any(bar > run[-1] for bar in bars)
+        was_traded = any(slot in elsewhere.delivered for slot in run)
+        may_be_halt = others and not was_traded and len(silences) <= _MOST_HALTS
         if any(slot in elsewhere.contradicted for slot in run):
             kind = "open"
-        elif others and (traded_again or agreed or is_over):
+        elif may_be_halt and (traded_again or agreed or is_over):
             kind = "halted"
         else:
             kind = "no_trade" if agreed or is_over else "open"

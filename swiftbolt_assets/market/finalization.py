@@ -13,7 +13,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from swiftbolt_assets.market.coverage import State
+from swiftbolt_assets.market.coverage import Reason, State
 from swiftbolt_assets.market.plan import GUARANTEED_SESSIONS
 
 if TYPE_CHECKING:
@@ -89,4 +89,6 @@ def sessions_to_ride_along(
     asked, last = set(unsettled), unsettled[-1].day
     spanned = calendar.between(last - RIDERS_REACH, last)[-GUARANTEED_SESSIONS:]
     rows = ((s, known.get(s.day)) for s in spanned if s not in asked)
-    return [s for s, row in rows if row and row.again_at and row.is_settled(now)]
+    waiting = [(s, row) for s, row in rows if row and row.again_at and row.is_settled(now)]
+    # With others a window is answered that would be refused alone.
+    return [s for s, row in waiting if row.reason is not Reason.PLAN_CUT]

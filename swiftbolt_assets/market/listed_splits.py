@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 #: Sessions between a listing and the night that shows its split, at most.
 REACH = 3
-#: A smaller split, such as a stock dividend of 5 %, drowns in an ordinary night.
-_VISIBLE = log(1.25)
+#: A smaller split drowns in the symbol's own nights: so many of the usual ones, as t has it, are
+#: exceeded half by one in a hundred. One of 5:4 is seen in any.
+_VISIBLE_NIGHTS, _VISIBLE = 10.0, log(1.25) - 1e-9
 #: How often a listing is on the day, one session off, two, three; and how often nothing happened.
 _OFF = (0.0, log(0.01), log(0.004), log(0.002))
 _NEVER = log(0.003)
@@ -113,7 +114,10 @@ def judge(listed: Sequence[Split], sessions: Sequence[Edges]) -> list[Judged]:
     nights = nights_of(sessions)
     rests = [night.shift for night in nights]
     scale = usual(rests)
-    events = sorted((_Event.of(split, nights, at) for at, split in enumerate(listed)), key=_place)
+    least = min(_VISIBLE_NIGHTS * scale, _VISIBLE)
+    events = sorted(
+        (_Event.of(split, nights, at, least) for at, split in enumerate(listed)), key=_place
+    )
     for event in events:
         if not event.is_visible and event.own is not None:
             rests[event.own] -= event.size
@@ -164,6 +168,7 @@ class _Event:
         size: the shift that it makes of a night.
         own: the night in which it is listed, None where no bars are.
         near: distance in sessions by night, for each that may show it.
+        is_visible: whether a night shows it at all.
         night: the one that does.
 
     """
@@ -174,10 +179,11 @@ class _Event:
     size: float
     own: int | None
     near: dict[int, int]
+    is_visible: bool
     night: int | None = None
 
     @classmethod
-    def of(cls, split: Split, nights: Sequence[Night], at: int) -> _Event:
+    def of(cls, split: Split, nights: Sequence[Night], at: int, least: float) -> _Event:
         session = xnys().position(split.day)
         near = {
             number: away
@@ -185,11 +191,8 @@ class _Event:
             if (away := max(night.first - session, session - night.last, 0)) <= REACH
         }
         own = next((number for number, away in near.items() if away == 0), None)
-        return cls(at, split, session, -log(split.factor), own, near)
-
-    @property
-    def is_visible(self) -> bool:
-        return abs(self.size) >= _VISIBLE
+        size = -log(split.factor)
+        return cls(at, split, session, size, own, near, abs(size) >= least)
 
 
 def _place(event: _Event) -> tuple[int, int]:

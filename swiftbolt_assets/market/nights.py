@@ -4,7 +4,8 @@ A split moves the price between a close and the next open. So do news; what tell
 how unlikely a jump is for this symbol, not its ratio. A symbol's usual night is the median of its
 own; its tail is taken for that of Student's t with three degrees of freedom, fat as markets' are,
 and a jump must also stand out above the largest nights that the symbol has shown. A short history
-is eked out with an ordinary one. Beyond a factor of e no night is believed to be the market's own.
+is eked out with an ordinary one. Beyond a factor of e no night is believed to be the market's own,
+however many shares trade.
 
 Volume helps, because a split leaves dollars as they were: where shares traded change by the same
 factor as the price and stay there, a smaller jump is enough; where shares and dollars both swell
@@ -136,9 +137,11 @@ def jumps(sessions: Sequence[Edges], expected: Sequence[float]) -> list[int]:
         size = abs(float(rests[at]))
         alone = max(_LEAST_ALONE, _ALONE * scale, _ABOVE_ALONE * large)
         backed = max(_LEAST_WITH_VOLUME, _WITH_VOLUME * scale, _ABOVE_WITH_VOLUME * large)
-        if volumes.surge(at):
+        if size > _MOST:
+            found.append(at)
+        elif volumes.surge(at):
             continue
-        if size > min(alone, _MOST) or (size > backed and volumes.follow(at, float(rests[at]))):
+        elif size > alone or (size > backed and volumes.follow(at, float(rests[at]))):
             found.append(at)
     return found
 

@@ -174,3 +174,20 @@ def test_days_that_a_command_asked_for_in_vain_wait_in_the_queue(desk: Any, stan
     stand_in.script = refusing()
     desk.let_minutes_pass()
     desk.rounds(lambda: desk.is_done("TYPO"))
+
+
+@pytest.mark.parametrize(
+    ("one", "another", "is_same"),
+    [
+        ("QQQX not valid, reference 3aee151db3d0", "qqqx not valid, reference 77e0aab.", True),
+        ("no series (0f8fad5b-d9cd-469f-a165)", "no series (7c9e6679-7425-40de-944b)", True),
+        ("not found on 2026-11-20 at 14:31", "Not found on 2026-11-21 at 09:07", True),
+        ("kQwErTyUiOpAsDfGhJkLzXcV failed", "mNbVcXzLkJhGfDsApOiUyTrE failed", True),
+        ("unknown ticker", "not entitled to this ticker", False),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_known_again_whatever_reference_it_carries(
+    desk: Any, one: str, another: str, *, is_same: bool
+) -> None:
+    ((found,),) = desk.sql(f"select refusal_words('{one}') = refusal_words('{another}')")
+    assert found is is_same

@@ -111,3 +111,39 @@ def test_a_command_says_for_how_long_the_budget_is_closed_instead_of_waiting(
             "polygon   asked to be left alone; not asked for "
             in shell.run("status", **environment).out
         )
+
+
+def test_typos_stop_no_other_symbol_of_a_command(new_settled: Callable[..., Any]) -> None:
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            symbol = self.path.split("/")[4] if self.path.startswith("/v2/aggs/") else ""
+            asked.append(symbol)
+            known = symbol in {"AAPL", "MSFT"}
+            body = {"status": "OK", "ticker": symbol, "adjusted": False, "resultsCount": 0}
+            raw = json.dumps(body if known else {"status": "NOT_FOUND", "error": "no ticker"})
+            self.send_response(200 if known else 404)
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Keep quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.05,)).start()
+    shell = new_settled()
+    try:
+        with embedded.lease(shell.home):
+            done = shell.run(
+                "backfill", "TYPA", "TYPB", "TYPC", "TYPD", "AAPL", "TYPE", "MSFT", "--days", "5",
+                POLYGON_API_KEY="sekret-Key_0123456789",
+                POLYGON_BASE_URL=f"http://127.0.0.1:{server.server_address[1]}",
+            )  # fmt: skip
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert done.code == 1
+    assert "not asked for" not in done.err
+    assert {symbol for symbol in asked if symbol} >= {"TYPD", "AAPL", "TYPE", "MSFT"}

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from resources.contract import Answer
+from resources.postgres import Database
 from resources.witnesses import Witnesses
 from swiftbolt_assets.assets.doubts import Doubts
 from swiftbolt_assets.errors import MalformedReplyError, UnavailableError
@@ -134,6 +135,91 @@ def test_others_that_trade_later_make_a_halt_of_a_doubt_without_a_request(
     row = one.coverage(DAY, DAY)[DAY]
     assert (set(row.absences.values()), row.unconfirmed) == ({Reason.HALTED}, 0)
     assert simulator.requests() == []
+
+
+def before(day: date) -> Change:
+    """Lose every bar before a day."""
+    at = datetime.combine(day, datetime.min.time(), UTC)
+    return lambda bars: bars.filter(pl.col("ts") >= at)
+
+
+@pytest.mark.parametrize("begins", [date(2026, 10, 21), date(2026, 11, 5)])
+def test_a_lost_beginning_is_in_doubt_and_heals(desk: Callable[..., Desk], begins: date) -> None:
+    desk("MSFT").fill(FIRST, LAST)
+    one = desk()
+    odd = Odd(one)
+    odd.change = before(begins)
+    one.fill(FIRST, LAST, provider=odd)
+    doubts(one).settle(one.target)
+    lost_days = [s.day for s in one.sessions(FIRST, LAST) if s.day < begins]
+    rows = one.coverage(FIRST, LAST)
+    assert {rows[day].reason for day in lost_days} == {Reason.UNCONFIRMED}
+    one.later, odd.change = timedelta(days=1), None
+    one.fill(FIRST, LAST, provider=odd)
+    one.assert_exact(FIRST, LAST)
+
+
+def test_an_earlier_bar_opens_again_what_was_believed_to_be_before_the_listing(
+    desk: Callable[..., Desk], database_url: str
+) -> None:
+    one = desk()
+    odd = Odd(one)
+    odd.change = before(date(2026, 11, 5))
+    for days in (0, 1, 5, 20):
+        one.later = timedelta(days=days)
+        one.fill(FIRST, LAST, provider=odd)
+    assert one.coverage(FIRST, FIRST)[FIRST].reason is Reason.NOT_LISTED
+    assert one.coverage(FIRST, FIRST)[FIRST].again_at is None
+    # By the database's market clock, too.
+    later = one.now - datetime.now(UTC)
+    one = desk(database=Database(database_url, later), later=one.later)
+    odd = Odd(one)
+    # A wider window is wanted: the provider has what lies before, and still not what lies between.
+    october = datetime(2026, 10, 19, tzinfo=UTC)
+    november = datetime(2026, 11, 5, tzinfo=UTC)
+    lies_between = (pl.col("ts") >= october) & (pl.col("ts") < november)
+    odd.change = lambda bars: bars.filter(~lies_between)
+    wider = date(2026, 9, 21)
+    one.fill(wider, LAST, provider=odd)
+    row = one.coverage(FIRST, FIRST)[FIRST]
+    assert (row.state, row.reason, row.unconfirmed) == (State.FINAL, Reason.UNCONFIRMED, 26)
+    assert row.again_at is not None
+    assert abs(row.again_at - one.now) < timedelta(minutes=15)
+    one.later, odd.change = timedelta(days=21), None
+    one.fill(wider, LAST, provider=odd)
+    one.assert_exact(wider, LAST)
+
+
+def test_a_bar_that_came_and_was_not_believed_is_no_halt(desk: Callable[..., Desk]) -> None:
+    desk("MSFT").fill(FIRST, LAST)
+    one = desk()
+    odd = Odd(one)
+    slots = SLOTS[10:14]
+    odd.change = times(0.0001, "low", *slots)
+    one.fill(FIRST, LAST, provider=odd)
+    doubts(one).settle(one.target)
+    doubts(one).settle(one.target)
+    row = one.coverage(DAY, DAY)[DAY]
+    assert row.absences == dict.fromkeys(slots, Reason.UNCONFIRMED)
+    # Left out the next time: it was not silent, though others traded.
+    one.later, odd.change = timedelta(minutes=11), lost(*slots)
+    one.fill(FIRST, LAST, provider=odd)
+    doubts(one).settle(one.target)
+    row = one.coverage(DAY, DAY)[DAY]
+    assert row.absences == dict.fromkeys(slots, Reason.UNCONFIRMED)
+    one.later, odd.change = timedelta(days=1), None
+    one.fill(FIRST, LAST, provider=odd)
+    one.assert_exact(DAY, DAY)
+
+
+def test_every_other_bar_lost_is_no_dozen_of_halts(desk: Callable[..., Desk]) -> None:
+    desk("MSFT").fill(FIRST, LAST)
+    one = desk()
+    odd = Odd(one)
+    odd.change = lost(*SLOTS[1:24:2])
+    one.fill(FIRST, LAST, provider=odd)
+    doubts(one).settle(one.target)
+    assert set(one.coverage(DAY, DAY)[DAY].absences.values()) == {Reason.UNCONFIRMED}
 
 
 class Second:

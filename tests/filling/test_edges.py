@@ -294,6 +294,33 @@ def test_a_plan_without_recent_bars_is_an_error_and_no_final_word(
     assert one.coverage(DAY, LAST) == {}
 
 
+def test_a_plan_that_refused_in_a_bad_hour_is_asked_again_at_one_request(
+    desk: Callable[..., Desk],
+) -> None:
+    one = desk()
+    days = (date(2024, 2, 1), date(2024, 9, 30))
+    beyond = BeyondPlanError("polygon: HTTP 403: Your plan doesn't include this data timeframe")
+    one.fill(*days, provider=Scripted(*[beyond] * 9))
+    assert {(r.reason, r.again_at) for r in one.coverage(*days).values()} == {
+        (Reason.PLAN_CUT, one.now + timedelta(hours=4))
+    }
+    assert one.fill(*days, provider=Scripted()) == []
+    # It stays: the weeks after cost one request each.
+    one.later = timedelta(hours=5)
+    still = Scripted(*[beyond] * 9)
+    one.fill(*days, provider=still)
+    assert len(still.windows) == 1
+    one.later = timedelta(days=2)
+    assert one.fill(*days, provider=Scripted()) == []
+    # The plan is another one now.
+    one.later = timedelta(days=29)
+    one.fill(*days, provider=Scripted())
+    rows = one.coverage(*days)
+    assert {(r.state, r.bars, r.again_at) for r in rows.values()} <= {
+        (State.FINAL, 26, None), (State.FINAL, 14, None),
+    }  # fmt: skip
+
+
 def test_what_was_stored_while_the_plan_reached_it_stays(desk: Callable[..., Desk]) -> None:
     one = desk()
     days = (date(2024, 6, 3), date(2024, 6, 7))

@@ -124,14 +124,24 @@ def test_what_others_traded_through_is_a_halt_and_an_illiquid_symbol_has_no_trad
         }
 
 
-def test_sessions_before_a_listing_say_so(desk: Callable[..., Desk]) -> None:
-    one = desk("NEWCO")
-    one.fill(date(2025, 5, 1), date(2025, 7, 31))
-    rows = one.coverage(date(2025, 5, 1), date(2025, 7, 31))
-    assert {day for day, row in rows.items() if row.reason is Reason.NOT_LISTED} == {
-        day for day in rows if day < date(2025, 6, 16)
-    }
-    assert all(row.bars == row.expected for day, row in rows.items() if day >= date(2025, 6, 16))
+def test_a_listing_is_believed_after_twenty_days_at_one_request_a_step(
+    desk: Callable[..., Desk], simulator: Simulator
+) -> None:
+    one, days = desk("NEWCO"), (date(2024, 12, 2), date(2025, 7, 31))
+    before = {s.day for s in one.sessions(*days) if s.day < date(2025, 6, 16)}
+    one.fill(*days)
+    rows = one.coverage(*days)
+    assert {day for day, row in rows.items() if row.reason is Reason.UNCONFIRMED} == before
+    assert all(row.bars == row.expected for day, row in rows.items() if day not in before)
+    simulator.forget_requests()
+    for later in (timedelta(days=1), timedelta(days=5), timedelta(days=20)):
+        one.later = later
+        one.fill(*days)
+    assert len(simulator.requests()) == 3
+    rows = one.coverage(*days)
+    assert {day for day, row in rows.items() if row.reason is Reason.NOT_LISTED} == before
+    one.later = timedelta(days=90)
+    assert one.fill(*days) == []
 
 
 def test_an_unknown_symbol_is_settled_and_believed_to_have_nothing_after_twenty_days(

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from swiftbolt_assets.market.doubt import (
     LADDER,
-    LISTING_SESSIONS,
     Elsewhere,
     doubted_slots,
     next_ask,
@@ -120,14 +119,66 @@ def test_runs_are_the_stretches_of_true(flags: list[bool]) -> None:
     assert all(before[1] < after[0] for before, after in pairwise(found))
 
 
-def test_a_few_empty_sessions_before_the_first_bar_are_no_listing() -> None:
-    for count, doubted in [(LISTING_SESSIONS, True), (LISTING_SESSIONS + 1, False)]:
-        around = {s: FULL if at >= count else ~FULL for at, s in enumerate(SESSIONS[:40])}
-        first = SESSIONS[0]
-        found = doubted_slots(
-            {first: first.slot_starts()}, around, earliest_known=SESSIONS[count].opens
-        )
-        assert bool(found.get(first)) is doubted
+@pytest.mark.parametrize("count", [1, 5, 6, 25])
+def test_sessions_before_the_first_bar_of_a_dense_symbol_are_in_doubt(count: int) -> None:
+    around = {s: FULL if at >= count else ~FULL for at, s in enumerate(SESSIONS[:40])}
+    missing = {s: s.slot_starts() for s in SESSIONS[:count]}
+    found = doubted_slots(missing, around, earliest_known=SESSIONS[count].opens)
+    assert all(len(found[s]) == s.slots for s in missing)
+
+
+def test_an_illiquid_symbols_first_bar_may_come_days_into_its_window() -> None:
+    patterns = silent(0.03, 80, seed=9)
+    first = next(at for at, one in enumerate(patterns) if not one.all()) + 7
+    around = {s: ~FULL if at < first else patterns[at] for at, s in enumerate(SESSIONS[:80])}
+    missing = {s: s.slot_starts() for s in SESSIONS[:first]}
+    found = doubted_slots(missing, around, earliest_known=SESSIONS[first].opens)
+    assert not any(found.values())
+
+
+@pytest.mark.parametrize("count", [3, 12, 24, 50])
+@pytest.mark.parametrize("presence", [0.5, 0.9, 1.0])
+def test_weeks_lost_at_a_stretch_do_not_excuse_each_other(presence: float, count: int) -> None:
+    patterns = silent(presence, 100, seed=41)
+    around = {
+        s: ~FULL if 30 <= at < 30 + count else patterns[at] for at, s in enumerate(SESSIONS[:100])
+    }
+    missing = {s: s.slot_starts() for s in SESSIONS[30 : 30 + count]}
+    found = doubted_slots(missing, around, earliest_known=SESSIONS[0].opens)
+    assert all(len(found[s]) == s.slots for s in missing)
+
+
+@pytest.mark.parametrize("presence", [0.002, 0.01, 0.03])
+def test_a_symbol_that_trades_once_a_week_is_hardly_ever_doubted(presence: float) -> None:
+    patterns = silent(presence, 190, seed=5)
+    around = dict(zip(SESSIONS, patterns, strict=False))
+    missing = {
+        s: {slot for slot, no in zip(s.slot_starts(), one, strict=False) if no}
+        for s, one in around.items()
+    }
+    first = next(s for s, one in around.items() if not one.all())
+    found = doubted_slots(missing, around, earliest_known=first.opens)
+    assert sum(bool(slots) for slots in found.values()) <= 4
+
+
+@pytest.mark.parametrize("presence", [0.3, 0.5, 0.75])
+@pytest.mark.parametrize("lost", [(20, 33), (11, 12, 13), (24, 25)])
+def test_lost_days_of_a_thin_symbol_do_not_excuse_each_other(
+    presence: float, lost: tuple[int, ...]
+) -> None:
+    sessions = silent(presence, 50, seed=17)
+    for at in lost:
+        sessions[at] = ~FULL
+    for at in lost:
+        assert unlikely(sessions[at], sessions[:at] + sessions[at + 1 :]).all()
+
+
+def test_two_lost_afternoons_of_a_half_dense_symbol_do_not_excuse_each_other() -> None:
+    sessions = silent(0.55, 50, seed=29)
+    for at in (15, 31):
+        sessions[at] = sessions[at] | lacking(*range(11, 26))
+    for at in (15, 31):
+        assert unlikely(sessions[at], sessions[:at] + sessions[at + 1 :])[11:].all()
 
 
 def test_each_step_of_asking_again_comes_once_and_late_ones_are_skipped() -> None:
@@ -147,6 +198,25 @@ def test_most_of_a_silence_must_be_covered_by_others_and_by_another_provider_all
     for agreed, kind in [(hour, "no_trade"), (hour[:3], "open")]:
         found = weigh(session, bars, hour, Elsewhere(agreed=agreed), is_over=False)
         assert getattr(found, kind) == frozenset(hour)
+
+
+def test_every_other_bar_lost_is_no_dozen_of_halts() -> None:
+    session = SESSIONS[0]
+    slots = session.slot_starts()
+    for lost, kind in [(slots[1:24:2], "open"), ([slots[4], slots[9], slots[15]], "halted")]:
+        bars = [slot for slot in slots if slot not in lost]
+        found = weigh(session, bars, lost, Elsewhere(traded=slots), is_over=False)
+        assert getattr(found, kind) == frozenset(lost)
+
+
+def test_where_the_provider_once_had_a_bar_nothing_was_halted() -> None:
+    session = SESSIONS[0]
+    slots = session.slot_starts()
+    bars, lost = [*slots[:8], *slots[10:]], slots[8:10]
+    elsewhere = Elsewhere(traded=slots, delivered=slots[8:9])
+    for is_over, kind in [(False, "open"), (True, "no_trade")]:
+        found = weigh(session, bars, lost, elsewhere, is_over=is_over)
+        assert getattr(found, kind) == frozenset(lost)
 
 
 def test_a_pattern_names_the_quarter_hours_without_a_bar() -> None:

@@ -281,14 +281,30 @@ def test_live_bars_stay_where_history_has_confirmed_nothing() -> None:
 
 
 def test_a_session_beyond_the_plan_is_settled_without_bars() -> None:
-    found = beyond_plan(SESSION, None)
-    assert found == SessionCoverage(SESSION.day, State.FINAL, Reason.PLAN_CUT, 26, 0, 1)
+    found = beyond_plan(SESSION, None, NOW)
+    assert (found.state, found.reason, found.bars) == (State.FINAL, Reason.PLAN_CUT, 0)
+
+
+def test_what_a_plan_refuses_is_asked_for_after_hours_and_then_once_in_weeks() -> None:
+    first = beyond_plan(SESSION, None, NOW)
+    assert first.again_at == NOW + timedelta(hours=4)
+    # Within minutes it is the same witness.
+    hasty = beyond_plan(SESSION, first, NOW + timedelta(minutes=5))
+    assert hasty.again_at == first.again_at
+    later = NOW + timedelta(hours=5)
+    second = beyond_plan(SESSION, hasty, later)
+    assert second.again_at == later + timedelta(days=28)
+    assert beyond_plan(SESSION, second, later + WEEK * 4).again_at == later + WEEK * 8
+    # A plan that was changed: what is lost then is in doubt from then on.
+    at = later + WEEK * 4
+    lost = replace(doubting(SLOTS), now=at)
+    assert judge(SESSION, [], lost, second).again_at == at + timedelta(hours=4)
 
 
 def test_bars_that_are_stored_stay_in_the_ledger_when_the_plan_moves_on() -> None:
     prior = judge(SESSION, SLOTS[:-2], evidence(SLOTS[-3]), None)
     assert prior.state is State.OPEN
-    found = beyond_plan(SESSION, prior)
+    found = beyond_plan(SESSION, prior, NOW)
     assert (found.state, found.reason, found.bars, found.answers) == (State.FINAL, None, 24, 2)
     assert set(found.absences) == set(SLOTS[-2:])
 
@@ -345,5 +361,5 @@ def test_a_final_session_explains_every_quarter_hour_and_six_answers_settle_all(
             assert prior.state is State.FINAL
     assert prior is not None
     assert prior.state is State.FINAL
-    cut = beyond_plan(session, prior)
+    cut = beyond_plan(session, prior, NOW)
     assert (cut.reason is None) == bool(cut.bars)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -27,7 +27,7 @@ from swiftbolt_assets.market.bars import empty_bars
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-DAY = date(2025, 7, 1)
+DAY = date(2020, 7, 1)
 DOWN = UnavailableError("polygon: HTTP 503")
 DENIED = KeyRefusedError("polygon: the key was refused; check POLYGON_API_KEY")
 GOOD = Answer(
@@ -123,6 +123,25 @@ def test_a_rate_limit_is_no_failure(health: ProviderHealth) -> None:
     inner = Scripted([RateLimitedError("polygon: HTTP 429", 60.0)] * 5)
     fetch(GuardedProvider(inner, health), 5)
     assert len(inner.asked) == 5
+
+
+def test_a_window_beyond_the_plan_ends_no_cool_down_and_a_recent_one_is_a_refusal(
+    health: ProviderHealth,
+) -> None:
+    beyond = BeyondPlanError("polygon: HTTP 403: not this data timeframe")
+    old, recent = DAY, datetime.now(UTC).date() - timedelta(days=3)
+    for symbol in ("AAPL", "MSFT", "NVDA"):
+        with pytest.raises(BeyondPlanError):
+            GuardedProvider(Scripted([beyond]), health).fetch(symbol, recent, recent, priority=100)
+    cooling = health.cooling("polygon")
+    assert cooling is not None
+    assert cooling.is_for_all
+    assert cooling.is_of_refusals
+    with pytest.raises(BeyondPlanError):
+        GuardedProvider(Scripted([beyond]), health, probe=True).fetch(
+            "AAPL", old, old, priority=100
+        )
+    assert health.cooling("polygon") is not None
 
 
 @pytest.mark.parametrize("error", [BeyondPlanError, NotYetAvailableError])

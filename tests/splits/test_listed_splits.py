@@ -201,3 +201,27 @@ def test_whatever_the_walk_the_split_counts_where_it_happened(
     # The order of the list says nothing.
     turned: list[Judged] = judge(listed[::-1], sessions)
     assert [one.effective for one in turned if one.effective] == [DAYS[at]]
+
+
+@pytest.mark.parametrize("shares", [(4, 5), (5, 6), (5, 4), (7, 8)])
+@pytest.mark.parametrize("seed", [5, 8, 21])
+def test_a_small_split_that_never_happened_is_doubtful_where_nights_are_quieter(
+    shares: tuple[int, int], seed: int
+) -> None:
+    split = Split(NOV_13, *shares)
+    quiet = walk(seed=seed, night=0.005)
+    assert told(split, sessions=quiet) == [(DOUBTFUL, None)]
+    assert [one.doubt for one in findings(quiet, judge([split], quiet))] == [Doubt.NOT_SHOWN]
+    real = walk((NOV_13, shares[1] / shares[0]), seed=seed, night=0.005)
+    assert told(split, sessions=real) == [(SHOWN, NOV_13)]
+
+
+def test_a_small_split_listed_on_a_wrong_day_is_folded_where_prices_show_it() -> None:
+    sessions = walk((NOV_13, 1.2), night=0.006)
+    assert told(Split(NOV_17, 5, 6), sessions=sessions) == [(MOVED, NOV_13)]
+
+
+def test_a_split_of_five_to_four_is_looked_for_in_any_symbols_nights() -> None:
+    assert told(Split(NOV_13, 4, 5), sessions=walk(night=0.02)) == [(DOUBTFUL, None)]
+    # One of 21:20 drowns in them, and counts as listed.
+    assert told(Split(NOV_13, 20, 21), sessions=walk(night=0.02)) == [(LISTED, NOV_13)]

@@ -118,12 +118,23 @@ def test_volume_that_follows_the_price_betrays_a_smaller_split() -> None:
 
 def test_a_day_on_which_shares_and_dollars_swell_was_one_of_news() -> None:
     before = [(90.0, 90.0, 1e6)] * 20
-    crash = [(30.0, 28.0, 2e7), (29.0, 29.0, 6e6), *[(29.0, 29.0, 2e6)] * 10]
+    crash = [(36.0, 34.0, 2e7), (35.0, 35.0, 6e6), *[(35.0, 35.0, 2e6)] * 10]
     assert jumps(calm(*before, *crash), [0.0] * 31) == []
     # At a split one of the two stays as it was.
     for volume in (1e6, 3e6):
         later = [(30.0, 30.0, volume)] * 12
         assert jumps(calm(*before, *later), [0.0] * 31) == [19]
+
+
+@pytest.mark.parametrize(
+    ("ratio", "shares"), [(1 / 7, 6.0), (1 / 25, 30.0), (8.0, 4.0), (3.0, 9.0)]
+)
+def test_a_split_on_a_busy_day_is_named_however_many_shares_trade(
+    ratio: float, shares: float
+) -> None:
+    before = [(90.0, 90.0, 1e6)] * 20
+    later = [(90.0 / ratio, 90.0 / ratio, 1e6 * ratio * busy) for busy in (shares, *[1.0] * 11)]
+    assert jumps(calm(*before, *later), [0.0] * 31) == [19]
 
 
 def test_a_hole_of_weeks_may_hide_a_large_move_and_no_split() -> None:

@@ -174,7 +174,8 @@ def test_each_step_can_be_taken_back_with_what_is_in_it(empty: Database, release
     upgraded_to(empty, release)
     before = [rows(empty, statement) for statement in KEPT]
     downgrade(empty, "-1")
-    assert revision(empty) == f"{int(release) - 1:04}"
+    releases = sorted(schema.revisions())
+    assert revision(empty) == releases[releases.index(release) - 1]
     assert [rows(empty, statement) for statement in KEPT] == before
     migrate(empty, FIRST_DATE)
     assert [rows(empty, statement) for statement in KEPT] == before
