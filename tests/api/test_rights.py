@@ -25,7 +25,6 @@ DEFINERS = {
     "ensure_job(text,text,integer,integer)",
     "get_coverage_gaps(text,text,integer)",
     "get_job_progress(uuid)",
-    "get_job_progress(uuid,timeframe)",
     "get_session_gaps(text,date,date)",
     "recheck_symbols(text[],integer)",
 }

@@ -65,7 +65,7 @@ def test_a_run_pulls_a_page_until_the_list_is_whole_and_makes_no_partition(
 def test_a_page_waits_while_anybody_uses_the_budget_or_bars_are_queued(installation: Any) -> None:
     assert isinstance(tick(installation, per_minute=5), dg.RunRequest)
     installation.sql("select rate_configure('polygon', 5, 60.5)")
-    taken = "select slot from rate_try('polygon', null, 200, 0, 120, 'somebody', 5, 60.5)"
+    taken = "select slot from rate_try('polygon', null, 200, null, 120, 'somebody', 5, 60.5)"
     assert installation.sql(taken)[0][0] is not None
     assert "slots that nobody wants" in str(tick(installation, per_minute=5).skip_message)
     installation.sql("select plan_job_runs()")
