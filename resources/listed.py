@@ -185,7 +185,10 @@ with known as (
       and created_at < clock_timestamp() - %(patience)s) as is_overdue
     from ticker_list
 ), busy as (
-  select max(priority) as priority from job_runs where status in ('queued', 'running')
+  -- What waits for its hour takes no slot.
+  select max(priority) as priority from job_runs
+   where status = 'running'
+      or (status = 'queued' and is_due(next_attempt_at, next_attempt_market_at))
 )
 select k.place, not k.is_overdue
   from known k, busy b

@@ -161,10 +161,13 @@ class RecheckBook:
             row = connection.execute(_CLAIM, values).fetchone()
         return Recheck(UUID(str(row[0])), str(row[1]), int(row[2])) if row else None
 
-    def begin(self, claim: UUID) -> bool:
-        """Return whether a claim's request may be sent now: none was within a minute."""
+    def begin(self, claim: UUID, day: date) -> bool:
+        """Return whether a claim's request about a session may be sent now.
+
+        Not within a minute of another, nor when an answer has come by another way.
+        """
         with self._database.transaction() as connection:
-            return connection.execute(_BEGIN, (claim,)).rowcount > 0
+            return connection.execute(_BEGIN, {"claim": claim, "day": day}).rowcount > 0
 
     def ended(self, claim: UUID) -> None:
         """Note that the answer is stored."""
@@ -211,11 +214,12 @@ update rechecks r set claim_id = %(claim)s, claimed_at = clock_timestamp()
   from chosen c where r.symbol_id = c.symbol_id
 returning r.claim_id, c.ticker, c.priority
 """
-_BEGIN = """
-update rechecks set request_at = clock_timestamp()
- where claim_id = %s and ended_at is null
+_BEGIN = f"""
+update rechecks r set request_at = clock_timestamp()
+ where claim_id = %(claim)s and ended_at is null
    and (request_at is null or request_at <= clock_timestamp() - interval '1 minute')
-"""
+   and not {_ANSWERED}
+"""  # noqa: S608 - constants
 _ENDED = """
 update rechecks set ended_at = clock_timestamp(), request_at = clock_timestamp(),
   claim_id = null, claimed_at = null, failures = 0, error = null

@@ -51,8 +51,9 @@ class Found:
 def search_symbols(connection: Connection, text: str) -> list[Found]:
     """Return what fits best, 20 at most.
 
-    First the ticker as it was typed, then the same in another case, tickers that begin so, names
-    that begin so, and names with words that do. A well-formed ticker that nobody knows comes last:
+    First the ticker as it was typed, then the same in another case, then what somebody has asked
+    for, then what is listed; of each tickers that begin so, names that begin so, and names with
+    words that do. A well-formed ticker that nobody knows comes last:
     the providers settle whether it exists.
     """
     try:
@@ -109,9 +110,9 @@ with fitting as (
 ), ranked as (
   select ticker, rank, row_number() over (
       order by rank = 5, ticker <> coalesce(%(exact)s, ''), upper(ticker) <> upper(%(ticker)s),
-        rank, length(ticker), ticker) as place,
+        s.id is null, rank, length(ticker), ticker) as place,
     count(*) filter (where rank = 5) over () as offers
-    from best
+    from best left join symbols s using (ticker)
 )
 select coalesce(s.id, symbol_id(r.ticker)), r.ticker, coalesce(s.asset_type::text, 'stock'),
   coalesce(nullif(s.description, ''), l.name, ''), s.id is not null

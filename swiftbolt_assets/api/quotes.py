@@ -29,11 +29,12 @@ from swiftbolt_assets.api.shapes import Quoted
 from swiftbolt_assets.api.state import state_of
 from swiftbolt_assets.clock import NEW_YORK
 from swiftbolt_assets.errors import ProviderError
+from swiftbolt_assets.market.prices import decimals
 from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.settings import TRADIER_URL
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from resources.contract import Quote
@@ -68,7 +69,8 @@ class QuoteDesk:
     def __init__(self, settings: Settings, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
-        self._known: dict[str, tuple[float, Quote]] = {}
+        # None where Tradier knows none: it is not asked again at once, either.
+        self._known: dict[str, tuple[float, Quote | None]] = {}
         self._rests_until = 0.0
         self._transport = _transport(settings, database)
 
@@ -83,8 +85,9 @@ class QuoteDesk:
         """
         with self._lock:
             now = time.monotonic()
-            fresh = {name: q for name, (at, q) in self._known.items() if now - at < _FRESH_S}
-            missing = [ticker for ticker in tickers if ticker not in fresh]
+            told = {name: q for name, (at, q) in self._known.items() if now - at < _FRESH_S}
+            fresh = {name: quote for name, quote in told.items() if quote is not None}
+            missing = [ticker for ticker in tickers if ticker not in told]
             if missing and self._transport is not None and self._has_room():
                 try:
                     with without_retries():
@@ -94,7 +97,7 @@ class QuoteDesk:
                     self._rests_until = time.monotonic() + _REST_S
                     found = []
                 fresh |= {quote.symbol: quote for quote in found}
-                self._keep(found)
+                self._keep(missing, fresh)
         return {ticker: fresh[ticker] for ticker in tickers if ticker in fresh}
 
     def close(self) -> None:
@@ -111,11 +114,11 @@ class QuoteDesk:
         state = self._transport.limiter.state()
         return not self._transport.limiter.per_minute or state.free > _KEPT_FREE
 
-    def _keep(self, quotes: Sequence[Quote]) -> None:
+    def _keep(self, asked: Sequence[str], found: Mapping[str, Quote]) -> None:
         if len(self._known) > _KEPT_SYMBOLS:
             self._known.clear()
         now = time.monotonic()
-        self._known |= {quote.symbol: (now, quote) for quote in quotes}
+        self._known |= {ticker: (now, found.get(ticker)) for ticker in asked}
 
 
 @router.get("/quotes", summary="Prices now", responses=answers(Quoted))
@@ -187,7 +190,7 @@ def shown(told: Quote | None, stored: Quote | None) -> dict[str, Any] | None:
         **day,
         "close": newest.close or last,
         "volume": average if volume is None else volume,
-        "change": round(last - before, 4),
+        "change": round(last - before, max(4, decimals(before))),
         "change_percentage": round(100 * (last - before) / before, 4),
         "average_volume": volume if average is None else average,
         "week_52_high": _price(told, stored, "year_high") or day["high"],

@@ -35,6 +35,7 @@ from swiftbolt_assets.errors import UsageError
 from swiftbolt_assets.market.hours import newest_session, next_bar_at
 from swiftbolt_assets.market.lanes import PEOPLE
 from swiftbolt_assets.market.sessions import xnys
+from swiftbolt_assets.market.symbols import tradier_symbol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -87,12 +88,16 @@ class _Press:
     day: date
     is_past: bool
 
+    def can_ask(self, symbol: str) -> bool:
+        """Return whether the provider of the session can be asked about a symbol."""
+        return self.is_past or tradier_symbol(symbol) is not None
+
 
 @dataclass(frozen=True)
 class _Found:
     """What a press has come to, and what the symbol waits for."""
 
-    outcome: Outcome
+    outcome: Outcome | None
     bars: int
     backlog: Backlog
     hindrance: str | None
@@ -132,7 +137,10 @@ async def reload_watchlist_data(
     symbols, press = await run_in_threadpool(_press_many, state, caller, named)
     await _until_over(state, press, symbols, began + _LONGEST_S)
     ends = await run_in_threadpool(_ends, state, press, symbols)
-    results = [_result(symbol, *ends.get(symbol, (None, {}))) for symbol in symbols]
+    results = [
+        _result(symbol, *ends.get(symbol, (None, {})), can_ask=press.can_ask(symbol))
+        for symbol in symbols
+    ]
     results += [
         {
             "symbol": ascii(text[:_SHOWN])[1:-1],
@@ -149,35 +157,40 @@ async def reload_watchlist_data(
 def _press_one(state: ApiState, caller: Caller, symbol: str) -> _Press:
     """Note interest, plan what is missing, and have the newest session asked for again."""
 
-    def note(connection: Connection) -> datetime:
+    def note(connection: Connection) -> _Press:
         record_interest(connection, caller.user_id, [symbol], "chart_view")
         # Raises nothing that the interest has not raised: it plans, in this transaction.
         jobs.ensure_job(connection, symbol, "m15", window_days=1, priority=0)
-        return rechecks.press(connection, [symbol], _PRESSED)
+        return _pressed(state, connection, [symbol], _PRESSED)
 
-    return _about(state, in_turn(state.pool.acting_for(caller), note))
+    return in_turn(state.pool.acting_for(caller), note)
 
 
 def _press_many(
     state: ApiState, caller: Caller, named: Sequence[str] | None
 ) -> tuple[list[str], _Press]:
-    def note(connection: Connection) -> tuple[list[str], datetime]:
+    def note(connection: Connection) -> tuple[list[str], _Press]:
         listed = watchlists.listed(connection, caller.user_id) if named is None else named
         symbols = list(listed)[:_MOST_SYMBOLS]
-        return symbols, rechecks.press(connection, symbols, _RELOADED)
+        return symbols, _pressed(state, connection, symbols, _RELOADED)
 
-    symbols, at = in_turn(state.pool.acting_for(caller), note)
-    return symbols, _about(state, at)
+    return in_turn(state.pool.acting_for(caller), note)
 
 
-def _about(state: ApiState, at: datetime) -> _Press:
+def _pressed(
+    state: ApiState, connection: Connection, symbols: Sequence[str], priority: int
+) -> _Press:
     clock = state.settings.clock
     session = newest_session(xnys(), clock.now(), has_live=state.settings.has_live)
-    return _Press(at, session.day, session.day < clock.today())
+    is_past = session.day < clock.today()
+    about = _Press(clock.now(), session.day, is_past)
+    asked = [symbol for symbol in symbols if about.can_ask(symbol)]
+    return _Press(rechecks.press(connection, asked, priority), session.day, is_past)
 
 
 async def _until_over(state: ApiState, press: _Press, symbols: Sequence[str], until: float) -> None:
     """Look until all is over, or waiting is of no use; nothing is held between two looks."""
+    symbols = [symbol for symbol in symbols if press.can_ask(symbol)]
     while True:
         left = until - time.monotonic()
         found, is_hopeless = await run_in_threadpool(_look, state, press, symbols, left)
@@ -213,7 +226,8 @@ def _ends(
 
 def _found(state: ApiState, press: _Press, symbol: str) -> _Found:
     with state.pool.transaction() as connection:
-        ((outcome, bars),) = rechecks.final_outcomes(connection, [symbol], press.day, press.at)
+        found = rechecks.final_outcomes(connection, [symbol], press.day, press.at)
+        outcome, bars = found[0] if found and press.can_ask(symbol) else (None, {})
         backlog = rechecks.backlog(connection, symbol)
         outlook: Outlook = jobs.outlook(connection, symbol)
     return _Found(outcome, sum(bars.values()), backlog, hindrance(outlook))
@@ -251,8 +265,10 @@ def _refreshed(symbol: str, found: _Found, now: datetime, began: float) -> dict[
     }
 
 
-def _told(outcome: Outcome, bars: int) -> tuple[str, str]:
+def _told(outcome: Outcome | None, bars: int) -> tuple[str, str]:
     """Return a press's state in a word that the app knows, and one sentence."""
+    if outcome is None:
+        return _SKIPPED, "Tradier knows no small letters; today's bars come tomorrow"
     if outcome.is_answered:
         changed = f"{bars} bar{'s' if bars > 1 else ''} updated"
         return _COMPLETED, changed if bars else "asked again; nothing has changed"
@@ -278,8 +294,10 @@ def _step(name: str, status: str, message: str) -> dict[str, str]:
     return {"step": name, "status": status, "message": message}
 
 
-def _result(symbol: str, outcome: Outcome | None, bars: Mapping[str, int]) -> dict[str, Any]:
-    if outcome is None:
+def _result(
+    symbol: str, outcome: Outcome | None, bars: Mapping[str, int], *, can_ask: bool
+) -> dict[str, Any]:
+    if outcome is None and can_ask:
         status, message = "error", f"{symbol} is not known here; open it, and it is fetched"
     else:
         told, message = _told(outcome, sum(bars.values()))

@@ -94,10 +94,11 @@ class SymbolRun:
                     self._refresh(session)
         elif past:
             with self._turn():
-                self._ask_once(self.recheck, lambda: self._fill(past))
+                self._ask_once(self.recheck, past[-1].day, lambda: self._fill(past))
         else:
             # A fill of its history is no reason for today to wait.
-            self._ask_once(self.recheck, lambda: self._refresh(sessions[-1]))
+            newest = sessions[-1]
+            self._ask_once(self.recheck, newest.day, lambda: self._refresh(newest))
         idle = sorted(set(days) - {session.day for session in sessions if session.day <= today})
         self._report_idle(idle)
         return [session.day for session in past]
@@ -105,14 +106,14 @@ class SymbolRun:
     def _turn(self) -> AbstractContextManager[None]:
         return self.storage.ledger.symbol_turn(self.target.symbol_id, self._waiting)
 
-    def _ask_once(self, claim: UUID, ask: Callable[[], None]) -> None:
-        """Ask, unless that was done within the last minute: then the claim waits to be released."""
+    def _ask_once(self, claim: UUID, day: date, ask: Callable[[], None]) -> None:
+        """Ask, unless that was done a moment ago: then the claim waits to be released."""
         book = RecheckBook(self.storage.database)
-        if book.begin(claim):
+        if book.begin(claim, day):
             ask()
             book.ended(claim)
         else:
-            self.context.log.info(f"{self.target.symbol}: asked within the last minute already")
+            self.context.log.info(f"{self.target.symbol}: asked a moment ago already")
 
     def _serve(self, past: Sequence[Session]) -> None:
         if not past:

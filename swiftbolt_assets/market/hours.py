@@ -48,8 +48,11 @@ def market_hours(calendar: Calendar, now: datetime) -> Hours:
 
     """
     today = new_york_date(now)
-    coming = [s for s in calendar.between(today, today + _REACH) if s.closes > now]
-    is_open = coming[0].opens <= now
+    until = min(today + _REACH, calendar.last)
+    coming = [s for s in calendar.between(today, until) if s.closes > now]
+    is_open = bool(coming) and coming[0].opens <= now
+    if len(coming) <= is_open:
+        raise ValueError(f"the calendar ends {calendar.last}; a newer release knows what follows")
     return Hours(is_open, coming[is_open].opens, coming[0].closes)
 
 

@@ -47,7 +47,7 @@ class Worker:
     def _work(self) -> None:
         while not self._stop.wait(0.05):
             taken = self._book.claim(day=TODAY, is_past=False, least_priority=0)
-            if taken is not None and self._book.begin(taken.claim_id):
+            if taken is not None and self._book.begin(taken.claim_id, TODAY):
                 self.asked.append(taken.symbol)
                 self._answer(taken)
 

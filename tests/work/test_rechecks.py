@@ -92,8 +92,10 @@ def test_a_second_request_begins_a_minute_after_the_first_whoever_begins_it(towe
     tower.tick()
     (claim,) = tower.office.queue.open_claims()
     book = RecheckBook(tower.office.database)
-    assert book.begin(claim.claim_id)
-    assert not book.begin(claim.claim_id), "the run that Dagster starts in place of a killed one"
+    assert book.begin(claim.claim_id, NEWEST)
+    assert not book.begin(claim.claim_id, NEWEST), (
+        "the run that Dagster starts in place of a killed one"
+    )
     tower.office.queue.release([claim.claim_id], "it died")
     assert not tower.tick().run_requests, "not before a minute is over"
     tower.office.by_hand.sql.execute(

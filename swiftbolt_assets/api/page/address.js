@@ -11,10 +11,18 @@ const DEFAULT = { symbol: "AAPL", timeframe: "h1" };
 
 /** Return `{symbol, timeframe}`, the default's where the address names none. */
 export function readAddress() {
-  const parts = decodeURIComponent(location.hash.slice(1)).split("/");
+  const parts = decoded(location.hash.slice(1)).split("/");
   const timeframe = Object.hasOwn(TIMEFRAMES, parts.at(-1)) ? parts.pop() : DEFAULT.timeframe;
   // What is left may be BRK/B.
   return { symbol: parseSymbol(parts.join("/")) ?? DEFAULT.symbol, timeframe };
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return ""; // a percent sign that means nothing
+  }
 }
 
 /** Show the choice in the address; the browser's "back" goes to the one before. */

@@ -10,7 +10,6 @@
 import { Bars } from "./bars.js";
 import { Coverage } from "./coverage.js";
 import { takeEarly } from "./early.js";
-import * as seen from "./seen.js";
 import { Stream } from "./stream.js";
 import { isIntraday } from "./timeframes.js";
 
@@ -19,7 +18,6 @@ const POLL_MS = 15_000;
 const AGAIN_MS = 4_000;
 /** Coverage is read so often at most, however many ranges arrive. */
 const COVERAGE_EVERY_MS = 1_000;
-const MISSING = 404;
 
 export class Feed {
   #api;
@@ -71,11 +69,9 @@ export class Feed {
 
   async start() {
     this.#on.link("connecting");
-    const isSeen = seen.isSeen(this.#symbol);
-    if (isSeen) this.#readAll();
+    this.#readAll();
     await this.#raise();
     if (this.#isOver) return;
-    if (!isSeen) this.#readAll();
     this.#stream.run();
   }
 
@@ -176,14 +172,7 @@ export class Feed {
 
   async #readNow(range) {
     const { signal } = this.#ending;
-    try {
-      const reply = await this.#api.chart(this.#symbol, this.#timeframe, range, signal);
-      this.#bars.merge(reply, range);
-      seen.see(this.#symbol);
-    } catch (error) {
-      // Nobody asked for it yet, and recording interest failed just now, which is told already.
-      if (error.status !== MISSING) throw error;
-    }
+    this.#bars.merge(await this.#api.chart(this.#symbol, this.#timeframe, range, signal), range);
     this.#hasRead = true;
     this.#on.changed(this.#bars, this.#coverage);
   }
@@ -199,11 +188,7 @@ export class Feed {
   }
 
   async #readCoverageNow() {
-    try {
-      this.#coverage = new Coverage(await this.#api.coverage(this.#symbol, this.#ending.signal));
-    } catch (error) {
-      if (error.status !== MISSING) throw error;
-    }
+    this.#coverage = new Coverage(await this.#api.coverage(this.#symbol, this.#ending.signal));
     this.#on.changed(this.#bars, this.#coverage);
   }
 

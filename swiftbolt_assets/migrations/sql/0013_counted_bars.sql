@@ -18,14 +18,13 @@ begin
   if p_timeframe in ('d1', 'w1') then
     return (
       select count(distinct case p_timeframe
-          when 'w1' then date_trunc('week', m.day::timestamp)::date else m.day end)
-        from market_sessions m
-       where m.day between first_day and today
-         and exists (
-           select from ohlc_bars_v2 o
-            where o.symbol_id = p_symbol_id and o.timeframe = 'm15' and not o.is_forecast
-              and o.ts >= m.opens and o.ts < m.closes
-              and (o.provider = 'tradier' or (o.provider = 'polygon' and m.day < today))));
+          when 'w1' then date_trunc('week', b.day::timestamp)::date else b.day end)
+        from (
+          select distinct (o.ts at time zone 'America/New_York')::date as day
+            from ohlc_bars_v2 o
+           where o.symbol_id = p_symbol_id and o.timeframe = 'm15' and not o.is_forecast
+             and o.ts >= first_ts and o.ts < tomorrow
+             and (o.provider = 'tradier' or (o.provider = 'polygon' and o.ts < midnight))) b);
   end if;
   return (
     select count(distinct o.ts)

@@ -83,6 +83,8 @@ begin
 end
 $$;
 
+revoke all on function hand_down_interest(), hand_down(text[]), claim_seed()
+  from public, anon, authenticated, service_role;
 create trigger user_symbol_tracking_begun after insert on user_symbol_tracking
   referencing new table as changed for each statement execute function hand_down_interest();
 create trigger user_symbol_tracking_over after delete on user_symbol_tracking
