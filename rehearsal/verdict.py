@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from swiftbolt_assets.market.sessions import Session
 
 #: What a certificate may say of a quarter hour that has a bar after all.
-UNPROVEN = "unconfirmed"
+UNPROVEN = frozenset({"unconfirmed", "rejected"})
 _CLOSE_ENOUGH = 1e-9
 _STORED = """
 select ts, open, high, low, close, volume, vwap, trade_count
@@ -103,7 +103,7 @@ def _untrue(days: Days, symbol: str) -> list[str]:
             wrong: dict[str, int] = {}
             for slot, letter in zip(starts, one.slots, strict=True):
                 reason = one.letters.get(letter, letter)
-                if reason != UNPROVEN and (letter == BAR) != (slot in right):
+                if reason not in UNPROVEN and (letter == BAR) != (slot in right):
                     wrong[reason] = wrong.get(reason, 0) + 1
             if wrong:
                 told = ", ".join(f"{count} {reason}" for reason, count in wrong.items())

@@ -17,8 +17,7 @@ import psycopg
 from resources.postgres import first_line
 from swiftbolt_assets.errors import StorageError
 from swiftbolt_assets.market.coverage import Reason, SessionCoverage, State
-from swiftbolt_assets.market.outliers import FAR_FROM_NEIGHBOURS
-from swiftbolt_assets.market.overlap import CONTRADICTS_STORED
+from swiftbolt_assets.market.overlap import WAITING
 from swiftbolt_assets.market.timeframes import Timeframe
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ class Ledger:
                 "select ts, bar::text, extract(epoch from clock_timestamp() - rejected_at)::float8"
                 " from rejected_bars"
                 " where symbol_id = %s and ts = any(%s) and rule = any(%s) order by id desc",
-                (symbol_id, list(starts), [FAR_FROM_NEIGHBOURS, CONTRADICTS_STORED]),
+                (symbol_id, list(starts), list(WAITING)),
             ).fetchall()
         return [Suspect(*row) for row in rows]
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from resources.ledger import COVERAGE_COLUMNS, coverage_of
 from resources.session_rows import coverage_json
 from swiftbolt_assets.market.doubt import Elsewhere
-from swiftbolt_assets.market.outliers import FAR_FROM_NEIGHBOURS
+from swiftbolt_assets.market.overlap import WAITING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -62,8 +62,8 @@ class Witnesses:
             return frozenset(row[0] for row in connection.execute(_LIVE, values).fetchall())
 
     def unbelieved(self, symbol_id: UUID, sessions: Sequence[Session]) -> frozenset[datetime]:
-        """Return the starts of bars of history that were too far from their neighbours, once."""
-        values = (symbol_id, sessions[0].opens, sessions[-1].closes, FAR_FROM_NEIGHBOURS)
+        """Return the starts of bars of history that were delivered once, and not believed."""
+        values = (symbol_id, sessions[0].opens, sessions[-1].closes, list(WAITING))
         with self._database.transaction() as connection:
             return frozenset(row[0] for row in connection.execute(_UNBELIEVED, values).fetchall())
 
@@ -163,7 +163,7 @@ where symbol_id = %s and timeframe = 'm15' and ts >= %s and ts < %s and provider
 """
 _UNBELIEVED = """
 select ts from rejected_bars
-where symbol_id = %s and ts >= %s and ts < %s and rule = %s and provider = 'polygon'
+where symbol_id = %s and ts >= %s and ts < %s and rule = any(%s) and provider = 'polygon'
 """
 _EARLIEST = """
 select min(m.opens) from session_coverage c join market_sessions m using (day)

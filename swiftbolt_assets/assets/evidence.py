@@ -38,6 +38,7 @@ from swiftbolt_assets.market.overlap import (
     CONTRADICTED,
     CONTRADICTS_STORED,
     SAME,
+    WAITING,
     as_suspects,
     contradicting,
 )
@@ -278,9 +279,7 @@ class EvidenceBook:
         )
         at = [at for at in (known.earliest, known.latest, *ends) if at]
         latest = max(at, default=None)
-        waiting = verdict.rejects.filter(
-            pl.col("rule").is_in([FAR_FROM_NEIGHBOURS, CONTRADICTS_STORED])
-        )
+        waiting = verdict.rejects.filter(pl.col("rule").is_in(WAITING))
         # What is not believed proves no absence, either.
         suspects = {slot for s in reached if s.day in held.contested for slot in s.slot_starts()}
         evidence = Evidence(

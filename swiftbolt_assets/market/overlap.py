@@ -27,6 +27,7 @@ import polars as pl
 from swiftbolt_assets.market.bars import BAR_SCHEMA
 from swiftbolt_assets.market.by_session import of_sessions
 from swiftbolt_assets.market.doubt import SUSPECT_LADDER, next_ask
+from swiftbolt_assets.market.outliers import FAR_FROM_NEIGHBOURS
 from swiftbolt_assets.market.resample import session_bounds, starts_us
 from swiftbolt_assets.market.validation import REJECT_SCHEMA
 
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 
 #: The rule of a delivered bar that waits until it comes again, and of one that came again.
 CONTRADICTS_STORED = "contradicts_stored"
+#: The rules of bars that were delivered and are not believed until they come again.
+WAITING = (FAR_FROM_NEIGHBOURS, CONTRADICTS_STORED)
 #: The rule of a stored bar that a later reply has otherwise.
 CONTRADICTED = "contradicted"
 _PRICES = ("open", "high", "low", "close")

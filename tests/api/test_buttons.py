@@ -302,3 +302,19 @@ def test_who_waits_for_the_budget_is_answered_at_once(filled: Any, serve: Any) -
 def test_a_malformed_ticker_is_refused(api: Any, body: Any) -> None:
     assert api.post("user-refresh", body).status == 400
     assert api.sql("select from rechecks") == []
+
+
+def test_a_symbol_that_todays_provider_cannot_spell_is_told_and_costs_nothing(
+    filled: Any, working: Worker
+) -> None:
+    told = refresh(filled, "BCpC")
+    fetched = step(told, "fetch_bars")
+    assert (told["symbol"], fetched["status"]) == ("BCpC", "skipped")
+    assert "small letters" in fetched["message"]
+    body = {"symbols": ["BCpC", "AAPL"]}
+    found = {
+        one["symbol"]: one for one in filled.post("reload-watchlist-data", body).json["results"]
+    }
+    assert "small letters" in found["BCpC"]["message"]
+    assert working.asked == ["AAPL"]
+    assert filled.sql("select count(*) from rechecks") == [(1,)]

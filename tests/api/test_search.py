@@ -125,3 +125,11 @@ def test_search_reads_indexes_as_a_person_too(api: Any) -> None:
             "explain select ticker from listed_tickers where upper(ticker) like 'AP%'"
         ).fetchall()
     assert "listed_tickers_ticker" in str(plan)
+
+
+def test_what_somebody_has_asked_for_stands_before_what_is_only_listed(api: Any) -> None:
+    api.post("sync-user-symbols", {"symbols": ["TSLA", "MSFT", "NVDA"], "source": "watchlist"})
+    for text, ticker in (("t", "TSLA"), ("ts", "TSLA"), ("m", "MSFT"), ("n", "NVDA")):
+        found = tickers(api, text)
+        # The ticker itself stands first, whoever has asked for it.
+        assert ticker in found[:2], text

@@ -155,6 +155,10 @@ def test_bars_go_first_and_after_a_day_the_platforms_own_ideas_wait(registry: An
     assert registry.book.due(TODAY).is_patient is False
     registry.sql("update job_runs set priority = 100")
     assert registry.book.due(TODAY) is None
+    registry.sql("update job_runs set next_attempt_at = clock_timestamp() + interval '4 hours'")
+    assert registry.book.due(TODAY) is not None, "what waits for its hour takes no slot"
+    registry.sql("update job_runs set status = 'running'")
+    assert registry.book.due(TODAY) is None
     registry.sql("delete from job_runs")
     assert registry.book.due(TODAY) is not None
 

@@ -222,6 +222,9 @@ def test_nonsense_is_told_before_it_is_sent(desk: Any) -> None:
     desk.page.keyboard.press("Enter")
     desk.wait(lambda: "no ticker" in desk.text("#search-note"), "the sentence")
     desk.page.keyboard.press("Escape")
+    desk.open("#100%/h9")
+    desk.wait(lambda: desk.text("#symbol") == "AAPL", "a percent sign that means nothing")
+    desk.open("#NVDA/h1")
     desk.open("#<img src=x>/h9")
     desk.wait(lambda: desk.text("#symbol") == "AAPL", "an address that means nothing")
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from swiftbolt_assets.orchestration.lost_claims import reap
 
 #: Dagster 1.13 reads a name that pydantic has renamed.
 pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute is deprecated")
+
+NEWEST = date(2026, 11, 20)
 
 
 def pressed(tower: Any, symbol: str, priority: int = 300) -> None:
@@ -103,6 +106,22 @@ def test_a_second_request_begins_a_minute_after_the_first_whoever_begins_it(towe
         " due_at = due_at - interval '1 minute'"
     )
     assert len(tower.tick().run_requests) == 1
+
+
+def test_a_claim_whose_press_was_answered_by_another_way_asks_nobody(tower: Any) -> None:
+    pressed(tower, "TSLA")
+    tower.tick()
+    (claim,) = tower.office.queue.open_claims()
+    tower.office.by_hand.sql.execute(
+        "insert into session_coverage"
+        " (symbol_id, day, state, expected, bars, answers, provider)"
+        " select id, %s, 'provisional', 26, 26, 0, 'tradier' from symbols where ticker = 'TSLA'",
+        (NEWEST,),
+    )
+    assert not RecheckBook(tower.office.database).begin(claim.claim_id, NEWEST)
+    tower.office.queue.release([claim.claim_id], "nothing was to be asked")
+    assert not tower.tick().run_requests
+    assert state(tower) == [(True, True, 0)]
 
 
 def test_what_a_person_cancels_in_dagster_is_not_asked_again(tower: Any) -> None:
