@@ -121,7 +121,7 @@ def test_a_claim_whose_press_was_answered_by_another_way_asks_nobody(tower: Any)
     assert not RecheckBook(tower.office.database).begin(claim.claim_id, NEWEST)
     tower.office.queue.release([claim.claim_id], "nothing was to be asked")
     assert not tower.tick().run_requests
-    assert state(tower) == [(True, True, 0)]
+    assert state(tower) == [(True, False, 1)]
 
 
 def test_what_a_person_cancels_in_dagster_is_not_asked_again(tower: Any) -> None:
