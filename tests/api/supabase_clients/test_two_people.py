@@ -135,7 +135,9 @@ def test_nobody_reads_or_changes_the_others_by_any_route(two: tuple[Any, Person,
     add = ["watchlist-sync", {"body": {"action": "add", "symbol": "TSLA"}}]
     (added,) = bob.call(add)
     theirs = added["watchlistId"]
-    before = api.sql("select * from watchlist_items"), api.sql("select * from user_symbol_tracking")
+    (person,) = api.sql("select user_id from watchlists where id = %s", theirs)
+    tracked = "select * from user_symbol_tracking where user_id = %s order by id"
+    before = api.sql("select * from watchlist_items"), api.sql(tracked, person[0])
     (listed,) = ann.call(["watchlist-sync", {"body": {"action": "list"}}])
     assert (listed["items"], listed["watchlistId"] == theirs) == ([], False)
     for action in ("list", "add", "remove"):
@@ -153,10 +155,9 @@ def test_nobody_reads_or_changes_the_others_by_any_route(two: tuple[Any, Person,
         ["orchestrator", {"body": {"action": "status"}}],
         ["fetch-bars", {"body": {"symbol": "TSLA"}}],
     )
-    (person,) = api.sql("select user_id from watchlists where id = %s", theirs)
     assert not any(str(known) in str(public) for known in (theirs, person[0]))
     assert all("service key" in answer["error"] for answer in public[-2:])
-    after = api.sql("select * from watchlist_items"), api.sql("select * from user_symbol_tracking")
+    after = api.sql("select * from watchlist_items"), api.sql(tracked, person[0])
     assert after == before
     assert bob.listed() == ["TSLA"]
 
