@@ -250,7 +250,10 @@ def test_a_telephone_scrolls_down_and_never_sideways(new_look: Callable[..., Any
 def test_prices_read_as_the_command_line_tells_them(desk: Any) -> None:
     prices = [745_000.0, 1_234.5, 1.0, 0.5, 0.01, 0.0099, 0.000416, 0.000425, 2e-9, 0.0]
     shown = desk.page.evaluate(
-        "async (prices) => prices.map((await import('/chart/assets/numbers.js')).price)", prices
+        "async (prices) => {"
+        " const { price } = await import('/chart/assets/numbers.js');"
+        " return prices.map((one) => price(one)); }",
+        prices,
     )
     assert shown == [price_text(price) for price in prices]
 
