@@ -41,10 +41,10 @@ def of_polygon(market: Any) -> list[str]:
 def test_the_first_chart_is_asked_for_at_once_though_a_seeded_symbol_was_begun_before(
     up: Any, module_market: Any, wait_for: Callable[..., Any]
 ) -> None:
-    up.wait_for_bars("AAPL")
+    wait_for(lambda: of_polygon(module_market) == ["AAPL"], "the seeded symbol is begun", 120)
     up.track("MSFT", "chart_view")
-    up.wait_for_bars("MSFT")
-    assert "MSFT" in of_polygon(module_market)[:2]
+    wait_for(lambda: "MSFT" in of_polygon(module_market), "the chart's symbol is asked for", 120)
+    assert of_polygon(module_market)[:2] == ["AAPL", "MSFT"]
     # The rest of its year takes all that is left of the minute.
     wait_for(
         lambda: len(of_polygon(module_market)) >= 5, "the minute is used", UNTIL_A_SLOT_LAPSES_S
