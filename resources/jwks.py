@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 
 from resources.http import fetch_document
-from swiftbolt_assets.errors import UnavailableError
+from swiftbolt_assets.errors import UnavailableError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,7 @@ class PublicKeys:
             document = json.loads(fetch_document(self._url, _MOST_BYTES))
             found = jwt.PyJWKSet(document["keys"])
         except (UnavailableError, jwt.PyJWTError) as error:
-            _LOG.warning("SWIFTBOLT_JWKS_URL: %s", " ".join(str(error).split())[:200])
+            _LOG.warning("SWIFTBOLT_JWKS_URL: %s", one_line(error, 200))
             return
         except (LookupError, TypeError, ValueError):
             _LOG.warning("SWIFTBOLT_JWKS_URL: the document there is no JSON Web Key Set")

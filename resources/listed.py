@@ -10,7 +10,6 @@ What belongs here: statements about the list and when a page is due. What does n
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -19,7 +18,7 @@ from swiftbolt_assets.errors import BadRequestError, MalformedReplyError
 from swiftbolt_assets.market.lanes import PEOPLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from datetime import date
 
     from resources.polygon_tickers import TickersPage
@@ -121,14 +120,9 @@ class TickerList:
             row = connection.execute(_STATE).fetchone()
         return ListState(*(row or (None, 0, 0, 0, None)))
 
-    @contextmanager
-    def turn(self) -> Iterator[bool]:
+    def turn(self) -> AbstractContextManager[bool]:
         """Yield whether it is ours to ask: two at once would ask for the same page."""
-        with self._database.connect() as connection:
-            row = connection.execute(
-                "select pg_try_advisory_lock(hashtextextended('ticker list', 0))"
-            ).fetchone()
-            yield bool(row and row[0])
+        return self._database.turn("ticker list")
 
     def store(self, cursor: str | None, page: TickersPage, today: date) -> Stored:
         """Keep a page; with the last one the list replaces the one before.

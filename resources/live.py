@@ -6,15 +6,16 @@ What belongs here: the statements about table `live_refreshes`. What does not: w
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from swiftbolt_assets.errors import one_line
 from swiftbolt_assets.market.live import ON_SCREEN, Watched
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from resources.postgres import Database
@@ -83,7 +84,7 @@ class LiveBook:
     def failed(self, symbol_id: UUID, message: str) -> None:
         """Note a failure; the symbol is left alone for a while."""
         values = (_FIRST_WAIT_S, _LONGEST_WAIT_S)
-        short = " ".join(message.split())[:_MESSAGE_LENGTH]
+        short = one_line(message, _MESSAGE_LENGTH)
         with self._database.transaction() as connection:
             connection.execute(_FAILED, (symbol_id, short, values[0], *values))
 
@@ -105,14 +106,9 @@ class LiveBook:
             ).fetchall()
         return {UUID(str(row[0])): TodaysBars(*row[1:]) for row in rows}
 
-    @contextmanager
-    def turn(self) -> Iterator[bool]:
-        """Yield whether nobody else serves the due symbols; a killed holder lets go."""
-        with self._database.connect() as connection:
-            row = connection.execute(
-                "select pg_try_advisory_lock(hashtextextended('swiftbolt live', 0))"
-            ).fetchone()
-            yield bool(row and row[0])
+    def turn(self) -> AbstractContextManager[bool]:
+        """Yield whether nobody else serves the due symbols."""
+        return self._database.turn("swiftbolt live")
 
     def _read(self, statement: str, values: dict[str, object]) -> list[Watched]:
         with self._database.transaction() as connection:

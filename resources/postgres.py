@@ -82,6 +82,20 @@ class Database:
             connection.close()
 
     @contextmanager
+    def turn(self, name: str) -> Iterator[bool]:
+        """Yield whether a turn is ours, and nobody else's until the end; a killed holder lets go.
+
+        Raises:
+            StorageError: the server does not answer or refuses.
+
+        """
+        with self.connect() as connection:
+            row = connection.execute(
+                "select pg_try_advisory_lock(hashtextextended(%s, 0))", (name,)
+            ).fetchone()
+            yield bool(row and row[0])
+
+    @contextmanager
     def held(self) -> Iterator[Database]:
         """Open one connection for all transactions of a caller with many; one thread's.
 

@@ -25,6 +25,7 @@ from swiftbolt_assets.errors import (
     RetryableError,
     StorageError,
     is_refusal,
+    one_line,
 )
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class ProviderHealth:
             return
         self._run(
             "select provider_failed(%s, %s, %s, %s, %s)",
-            (provider, symbol, kind, error.code, _reason(error)),
+            (provider, symbol, kind, error.code, one_line(error, _REASON_LENGTH)),
         )
 
     def beyond_plan(self, provider: str, symbol: str, last: date, error: BeyondPlanError) -> None:
@@ -152,7 +153,7 @@ class ProviderHealth:
         """
         self._run(
             "select provider_beyond_plan(%s, %s, %s, %s, %s)",
-            (provider, symbol, last, error.code, _reason(error)),
+            (provider, symbol, last, error.code, one_line(error, _REASON_LENGTH)),
         )
 
     def answered(self, provider: str, symbol: str | None) -> None:
@@ -280,7 +281,3 @@ class GuardedProvider:
             raise
         self._health.answered(self.name, symbol)
         return answer
-
-
-def _reason(error: ProviderError) -> str:
-    return " ".join(str(error).split())[:_REASON_LENGTH]

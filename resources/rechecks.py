@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
-from swiftbolt_assets.errors import is_refusal, wait_told
+from swiftbolt_assets.errors import is_refusal, one_line, wait_told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -176,10 +176,9 @@ class RecheckBook:
 
     def failed(self, claim: UUID, error: ProviderError) -> None:
         """Note why there is no answer; what passes is asked for again, ever later."""
-        message = " ".join(str(error).split())[:_MESSAGE_LENGTH]
         values = {
             "claim": claim,
-            "error": message,
+            "error": one_line(error, _MESSAGE_LENGTH),
             "is_final": is_refusal(error),
             "wait": wait_told(error) or 0.0,
         }

@@ -16,7 +16,6 @@ What belongs here: statements about the list and what is due. What does not: the
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -30,7 +29,7 @@ from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.splits import Split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from datetime import date
     from uuid import UUID
 
@@ -117,14 +116,9 @@ class SplitBook:
             for symbol, answered_on in rows
         ]
 
-    @contextmanager
-    def turn(self) -> Iterator[bool]:
+    def turn(self) -> AbstractContextManager[bool]:
         """Yield whether it is ours to ask: two look-ups at once would ask the same twice."""
-        with self._database.connect() as connection:
-            row = connection.execute(
-                "select pg_try_advisory_lock(hashtextextended('splits', 0))"
-            ).fetchone()
-            yield bool(row and row[0])
+        return self._database.turn("splits")
 
     def store(self, answer: SplitsAnswer, today: date) -> SplitChanges:
         """Store an answer's splits of known symbols, and judge those whose splits it changed.

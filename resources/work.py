@@ -20,7 +20,7 @@ import psycopg
 
 from resources.postgres import first_line
 from resources.wanted import in_turn
-from swiftbolt_assets.errors import ProviderError, StorageError, is_refusal, wait_told
+from swiftbolt_assets.errors import ProviderError, StorageError, is_refusal, one_line, wait_told
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -180,7 +180,7 @@ class WorkQueue:
             priority: of such a slice.
 
         """
-        message = " ".join(str(error).split())[:_MESSAGE_LENGTH]
+        message = one_line(error, _MESSAGE_LENGTH)
         values = (symbol, error.code, message, not is_refusal(error), wait_told(error))
         with self._database.transaction() as connection:
             row = connection.execute(

@@ -6,31 +6,18 @@ tick. What does not: what is due (`resources/splits.py`), the run (`assets/split
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from resources.provider_health import ProviderHealth
 from resources.splits import SplitBook
-from swiftbolt_assets.assets.bars import PRIORITY_TAG
+from sensors.spare_time import TAGS, is_under_way, reason_to_rest
 from swiftbolt_assets.assets.splits import LOOK_UP_SPLITS
-from swiftbolt_assets.orchestration.launching import FILL_TAG, LANE_TAG
 
 if TYPE_CHECKING:
     from resources.dagster import PolygonResource, PostgresResource, Storage
 
 INTERVAL_S = 30
-#: A run that is older was lost; the next one starts without it.
-_LONGEST_RUN = timedelta(minutes=30)
-_UNDER_WAY = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-]
-#: After every other run, and in none of the slots that today's bars have for themselves.
-_TAGS = {PRIORITY_TAG: "-1", FILL_TAG: "true", LANE_TAG: "bulk"}
 
 
 def build_splits_sensor(
@@ -51,14 +38,9 @@ def build_splits_sensor(
         reason = reason_to_wait(postgres.open())
         if reason is not None:
             return dg.SkipReason(reason)
-        under_way = dg.RunsFilter(
-            job_name=LOOK_UP_SPLITS,
-            statuses=_UNDER_WAY,
-            created_after=datetime.now(UTC) - _LONGEST_RUN,
-        )
-        if context.instance.get_runs_count(under_way):
+        if is_under_way(context.instance, LOOK_UP_SPLITS):
             return dg.SkipReason("a look-up is still under way")
-        return dg.RunRequest(tags=_TAGS)
+        return dg.RunRequest(tags=TAGS)
 
     return splits
 
@@ -72,5 +54,4 @@ def reason_to_wait(storage: Storage) -> str | None:
     """
     if not SplitBook(storage.database).due(storage.clock.today()):
         return "nothing is due: all splits are known, a failed look-up waits, or bars go first"
-    cooling = ProviderHealth(storage.database.connect).rests("polygon")
-    return None if cooling is None else str(cooling.error())
+    return reason_to_rest(storage)

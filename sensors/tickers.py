@@ -6,31 +6,18 @@ What belongs here: the tick, which ends in one run or one sentence. What does no
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from resources.listed import TickerList
-from resources.provider_health import ProviderHealth
-from swiftbolt_assets.assets.bars import PRIORITY_TAG
+from sensors.spare_time import TAGS, is_under_way, reason_to_rest
 from swiftbolt_assets.assets.tickers import LIST_TICKERS
-from swiftbolt_assets.orchestration.launching import FILL_TAG, LANE_TAG
 
 if TYPE_CHECKING:
     from resources.dagster import PolygonResource, PostgresResource, Storage
 
 INTERVAL_S = 60
-#: A run that is older was lost; the next one starts without it.
-_LONGEST_RUN = timedelta(minutes=30)
-_UNDER_WAY = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-]
-#: After every other run, and in none of the slots that today's bars have for themselves.
-_TAGS = {PRIORITY_TAG: "-1", FILL_TAG: "true", LANE_TAG: "bulk"}
 
 
 def build_tickers_sensor(
@@ -51,14 +38,9 @@ def build_tickers_sensor(
         reason = reason_to_wait(postgres.open(), polygon)
         if reason is not None:
             return dg.SkipReason(reason)
-        under_way = dg.RunsFilter(
-            job_name=LIST_TICKERS,
-            statuses=_UNDER_WAY,
-            created_after=datetime.now(UTC) - _LONGEST_RUN,
-        )
-        if context.instance.get_runs_count(under_way):
+        if is_under_way(context.instance, LIST_TICKERS):
             return dg.SkipReason("a page is still under way")
-        return dg.RunRequest(tags=_TAGS)
+        return dg.RunRequest(tags=TAGS)
 
     return tickers
 
@@ -75,5 +57,4 @@ def reason_to_wait(storage: Storage, polygon: PolygonResource) -> str | None:
         return "nothing is due: the list is of this month, a failed page waits, or bars go first"
     if due.is_patient and not polygon.is_idle(storage):
         return "the budget is in use: the list waits for slots that nobody wants"
-    cooling = ProviderHealth(storage.database.connect).rests("polygon")
-    return None if cooling is None else str(cooling.error())
+    return reason_to_rest(storage)

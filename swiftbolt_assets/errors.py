@@ -21,8 +21,8 @@
             ├── BeyondPlanError         the plan does not reach that far back
             └── BadRequestError         the provider refuses the request itself
 
-What belongs here: the tree and its predicates. What does not: how a status and a body map to
-an error (`resources/http.py`) and how often one tries again (there too).
+What belongs here: the tree, its predicates, and how one is told in a line. What does not: how a
+status and a body map to an error (`resources/http.py`) and how often one tries again (there too).
 """
 
 from __future__ import annotations
@@ -136,6 +136,11 @@ class BadRequestError(PermanentError):
     """The provider refuses the request itself."""
 
     code: ClassVar[str] = "INVALID_SYMBOL"
+
+
+def one_line(words: object, most: int) -> str:
+    """Return words on one line, so many characters at most."""
+    return " ".join(str(words).split())[:most]
 
 
 def is_refusal(error: BaseException) -> bool:

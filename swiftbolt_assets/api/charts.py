@@ -8,7 +8,7 @@ What belongs here: layers and the reply's shape. What does not: which bars there
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -61,6 +61,16 @@ class _Started(Protocol):
     """What begins at an instant, ISO 8601."""
 
     ts: str
+
+
+class _Layered(_Started, Protocol):
+    """What says which layer it is of."""
+
+    is_intraday: bool
+    is_forecast: bool
+
+
+LayeredT = TypeVar("LayeredT", bound=_Layered)
 
 
 class Bar(msgspec.Struct):
@@ -154,9 +164,9 @@ def chart_range(asked: ChartRequest, timeframe: str, clock: Clock) -> tuple[date
     return start, end
 
 
-def in_layers(bars: Sequence[Bar]) -> dict[str, list[Bar]]:
+def in_layers(bars: Sequence[LayeredT]) -> dict[str, list[LayeredT]]:
     """Return bars by layer; the date decides, as the bars' flags say."""
-    layers: dict[str, list[Bar]] = {name: [] for name in _LAYERS}
+    layers: dict[str, list[LayeredT]] = {name: [] for name in _LAYERS}
     for bar in bars:
         name = "forecast" if bar.is_forecast else "intraday" if bar.is_intraday else "historical"
         layers[name].append(bar)

@@ -27,6 +27,7 @@ from swiftbolt_assets.api.fields import DAYS, required_symbol, required_timefram
 from swiftbolt_assets.api.replies import HttpError, Json, iso
 from swiftbolt_assets.api.shapes import Covered, Ensured
 from swiftbolt_assets.api.state import state_of
+from swiftbolt_assets.market.lanes import URGENT
 from swiftbolt_assets.market.plan import Pace, seconds_to_done
 
 if TYPE_CHECKING:
@@ -40,8 +41,6 @@ router = APIRouter()
 #: A tick comes every few seconds; its sensor may be busy for a while.
 TICK_OLD_S = 90.0
 COMPLETE, GAPS = "coverage_complete", "gaps_detected"
-#: That of the source `chart_view`: who asks has a chart open.
-_LOOKED_AT = 200
 _MOST_PRIORITY = 1_000_000
 #: Two years, in days: what a chart shows.
 _WHOLE = 730
@@ -59,7 +58,7 @@ class CoverageRequest(BaseModel):
     symbol: str | None = None
     timeframe: str | None = None
     window_days: DAYS = 7
-    priority: Annotated[int, Field(ge=0, le=_MOST_PRIORITY)] = _LOOKED_AT
+    priority: Annotated[int, Field(ge=0, le=_MOST_PRIORITY)] = URGENT
 
 
 @router.post(

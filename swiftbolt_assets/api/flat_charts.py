@@ -21,7 +21,7 @@ from resources import chart
 from resources.sessions_missing import pending_splits
 from resources.symbols import asset_type, id_to_be, known_symbol
 from swiftbolt_assets.api.auth import AnyCaller
-from swiftbolt_assets.api.charts import ChartRequest, chart_range, quality
+from swiftbolt_assets.api.charts import ChartRequest, chart_range, in_layers, quality
 from swiftbolt_assets.api.description import answers
 from swiftbolt_assets.api.fields import DAYS, required_symbol, required_timeframe
 from swiftbolt_assets.api.replies import HttpError, Json, encode, iso
@@ -167,8 +167,8 @@ def _shown(state: ApiState, caller: Caller, asked: FlatChartRequest) -> dict[str
     newest = real[-1].ts if real else None
     age = None if newest is None else (now - datetime.fromisoformat(newest)).total_seconds() / 60
     is_fresh = age is not None and age <= sla
-    history = [bar for bar in real if not bar.is_intraday]
-    today = [bar for bar in real if bar.is_intraday]
+    layers = in_layers(bars)
+    history, today = layers["historical"], layers["intraday"]
     body: dict[str, Any] = {
         **identity,
         "timeframe": timeframe,
@@ -198,9 +198,7 @@ def _shown(state: ApiState, caller: Caller, asked: FlatChartRequest) -> dict[str
         },
     }
     if asked.layers:
-        forecast = [bar for bar in bars if bar.is_forecast]
-        named = {"historical": history, "intraday": today, "forecast": forecast}
-        body["layers"] = {name: _layer(found) for name, found in named.items()}
+        body["layers"] = {name: _layer(found) for name, found in layers.items()}
     return body
 
 

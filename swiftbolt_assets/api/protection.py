@@ -72,13 +72,8 @@ class SecurityHeaders:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", ()), *_HEADERS]}
-            await send(message)
-
-        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
+        is_reply = scope["type"] == "http"
+        await self._app(scope, receive, _adding(send, _HEADERS) if is_reply else send)
 
 
 class Negotiated:
@@ -96,14 +91,8 @@ class Negotiated:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-
-        async def varied(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", ()), _VARIED]}
-            await send(message)
-
         is_one = scope["type"] == "http" and scope["path"] in self._paths
-        await self._app(scope, receive, varied if is_one else send)
+        await self._app(scope, receive, _adding(send, (_VARIED,)) if is_one else send)
 
 
 class KnownHosts:
@@ -295,6 +284,17 @@ class Measured:
         path: str = getattr(scope.get("route"), "path", _UNKNOWN)
         is_function = scope["path"].startswith(f"{self._prefix}/") and path != _UNKNOWN
         return self._prefix + path.removeprefix(self._prefix) if is_function else path
+
+
+def _adding(send: Send, headers: Collection[tuple[bytes, bytes]]) -> Send:
+    """Return what sends a reply with some headers more."""
+
+    async def with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), *headers]}
+        await send(message)
+
+    return with_headers
 
 
 async def _whole_body(scope: Scope, receive: Receive) -> bytes | None:

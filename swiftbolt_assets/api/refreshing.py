@@ -90,7 +90,7 @@ class _Press:
 
     def can_ask(self, symbol: str) -> bool:
         """Return whether the provider of the session can be asked about a symbol."""
-        return self.is_past or tradier_symbol(symbol) is not None
+        return _can_ask(symbol, is_past=self.is_past)
 
 
 @dataclass(frozen=True)
@@ -183,8 +183,7 @@ def _pressed(
     clock = state.settings.clock
     session = newest_session(xnys(), clock.now(), has_live=state.settings.has_live)
     is_past = session.day < clock.today()
-    about = _Press(clock.now(), session.day, is_past)
-    asked = [symbol for symbol in symbols if about.can_ask(symbol)]
+    asked = [symbol for symbol in symbols if _can_ask(symbol, is_past=is_past)]
     return _Press(rechecks.press(connection, asked, priority), session.day, is_past)
 
 
@@ -323,6 +322,10 @@ def _reloaded(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "summary": {"total": total, "success": done, "errors": errors},
         "results": results,
     }
+
+
+def _can_ask(symbol: str, *, is_past: bool) -> bool:
+    return is_past or tradier_symbol(symbol) is not None
 
 
 def _well_formed(texts: Sequence[str]) -> list[str]:

@@ -21,6 +21,7 @@ from swiftbolt_assets.errors import (
     StorageError,
     SwiftBoltError,
     UsageError,
+    one_line,
 )
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def _known(_request: Request, error: Exception) -> Response:
 
 
 def _ours(request: Request, error: Exception) -> Response:
-    line = " ".join(str(error).split())[:_LINE]
+    line = one_line(error, _LINE)
     if isinstance(error, UsageError):
         return Json({"error": line}, 400)
     if isinstance(error, RefusedError):
@@ -135,7 +136,7 @@ def _invalid(_request: Request, error: Exception) -> Response:
     if not place:
         return Json({"error": "body: send a JSON object as application/json"}, 400)
     field = ascii(".".join(place) or "body").strip("'")[:60]
-    return Json({"error": f"{field}: {' '.join(str(first['msg']).split())[:_LINE]}"}, 400)
+    return Json({"error": f"{field}: {one_line(first['msg'], _LINE)}"}, 400)
 
 
 def _starlette(_request: Request, error: Exception) -> Response:

@@ -9,6 +9,7 @@ import { find, make } from "./dom.js";
 import { mayBeName, parseSymbol } from "./symbols.js";
 
 const PAUSE_MS = 120;
+const NEW = "Not tracked yet: add it and load two years";
 
 export class Search {
   #field = find("search");
@@ -85,8 +86,8 @@ export class Search {
       { id: `result-${index}`, role: "option", aria: { selected: "false" } },
       make("b", { textContent: row.ticker }),
       make("span", {
-        textContent: row.description || (isNew ? "Not tracked yet: add it and load two years" : ""),
-        title: isNew ? "Not tracked yet: add it and load two years" : row.description,
+        textContent: row.description || (isNew ? NEW : ""),
+        title: isNew ? NEW : row.description,
       }),
     );
     if (isNew) option.classList.add("new");
