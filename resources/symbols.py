@@ -23,7 +23,7 @@ def ensure_symbols(database: Database, tickers: Sequence[str]) -> dict[str, UUID
     with database.transaction() as connection:
         connection.execute(
             "insert into symbols (ticker) select unnest(%s::text[])"
-            " order by 1 on conflict (ticker) do nothing",
+            " order by 1 on conflict do nothing",
             (list(tickers),),
         )
         rows = connection.execute(

@@ -87,7 +87,7 @@ def source_priority(connection: Connection, source: str) -> int:
 
 _ADD_SYMBOLS = """
 insert into symbols (ticker) select unnest(%s::text[]) order by 1
-on conflict (ticker) do nothing
+on conflict do nothing
 """
 # The trigger sets the priority, and looks for the definitions once the row stands.
 _TRACK = """

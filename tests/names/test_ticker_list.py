@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -243,3 +245,27 @@ def test_whatever_comes_is_a_page_or_one_error(content: object) -> None:
         assert "\n" not in str(error)  # noqa: PT017 - either outcome is right
         return
     assert all(ticker.isascii() and name.isprintable() for ticker, name in page.names.items())
+
+
+ADDING = (
+    "select admit_symbols(array[%s])",
+    """insert into job_definitions (job_type, symbol, timeframe)
+       values ('fetch_intraday', %s, 'm15') on conflict do nothing""",
+)
+
+
+def test_many_that_add_the_same_ticker_at_once_do_not_stumble_over_its_id(registry: Any) -> None:
+    people, tickers = 8, [f"R{number}" for number in range(150)]
+    together = threading.Barrier(people, timeout=10)
+
+    def add(number: int) -> None:
+        with registry.database.connect(autocommit=True) as connection:
+            for ticker in tickers:
+                together.wait()
+                connection.execute(ADDING[number % 2], (ticker,))
+
+    with ThreadPoolExecutor(people) as pool:
+        list(pool.map(add, range(people)))
+    assert registry.one("select count(*) from symbols where ticker = any(%s)", tickers) == len(
+        tickers
+    )
