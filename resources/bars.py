@@ -21,7 +21,7 @@ import polars as pl
 import psycopg
 
 from resources.bar_rows import COLUMNS, VALUES, BarRows, encode
-from resources.postgres import first_line
+from resources.connecting import first_line
 from resources.session_rows import write_coverage, write_rejects
 from resources.sessions_write import Replaced, Written
 from resources.split_judging import hold_bars, judge_near

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from resources.postgres import CONNECT_TIMEOUT_S, first_line
-from swiftbolt_assets.errors import RefusedError, StorageError, UsageError
+from resources.connecting import CONNECT_TIMEOUT_S, NAME, begin, first_line
+from swiftbolt_assets.errors import ConfigurationError, RefusedError, StorageError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,13 +68,15 @@ class CallerPool:
     """
 
     def __init__(self, database: Database) -> None:
+        self._database = database
+        self._trouble: str | None = None
         self._pool = ConnectionPool(
             database.url,
-            kwargs={"options": database.options, "connect_timeout": CONNECT_TIMEOUT_S},
+            kwargs={"application_name": NAME, "connect_timeout": CONNECT_TIMEOUT_S},
             min_size=_LEAST_CONNECTIONS,
             max_size=_MOST_CONNECTIONS,
             timeout=_WAIT_S,
-            configure=_warm,
+            configure=self._begin,
             # The server may have been restarted since a connection was used last.
             check=ConnectionPool.check_connection,
             reconnect_timeout=_WAIT_S,
@@ -93,10 +95,11 @@ class CallerPool:
         """
         try:
             with self._pool.connection() as connection:
-                connection.execute(_SETUP, _rights(caller))
+                _act_as(connection, caller)
                 yield connection
         except PoolTimeout as error:
-            raise StorageError("database: no answer in time; try again in a moment") from error
+            reason = self._trouble or "no answer in time; try again in a moment"
+            raise StorageError(f"database: {reason}") from error
         except psycopg.Error as error:
             raise _phrased(error) from error
 
@@ -107,6 +110,23 @@ class CallerPool:
     def close(self) -> None:
         """Close all connections."""
         self._pool.close(timeout=1.0)
+
+    def _begin(self, connection: Connection) -> None:
+        """Begin a session, and have it plan the chart's statement, so that no reader waits for it.
+
+        It plans its first five charts anew, over dozens of months, before it keeps a plan: that
+        takes as long as the bars themselves, and its first time ten times as long.
+        """
+        try:
+            connection.autocommit = True
+            begin(connection, self._database.url, self._database.clock_offset)
+            connection.execute(_WARMING)
+            connection.autocommit = False
+        except (psycopg.Error, ConfigurationError) as error:
+            # The pool only logs it and tries again.
+            self._trouble = first_line(error)
+            raise
+        self._trouble = None
 
 
 @dataclass(frozen=True)
@@ -121,14 +141,19 @@ class ActingFor:
         return self.pool.transaction(self.caller)
 
 
-def _warm(connection: Connection) -> None:
-    """Have a new connection plan the chart's statement, so that no reader waits for it.
+def _act_as(connection: Connection, caller: Caller | None) -> None:
+    """Begin the transaction with a caller's rights.
 
-    It plans its first five charts anew, over dozens of months, before it keeps a plan: that takes
-    as long as the bars themselves, and its first time ten times as long.
+    Raises:
+        StorageError: the owner may not act as the caller's role.
+
     """
-    connection.execute(_WARMING)
-    connection.commit()
+    try:
+        connection.execute(_SETUP, _rights(caller))
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise StorageError(
+            f"database: {first_line(error)}; run swiftbolt migrate, which grants it or says who can"
+        ) from error
 
 
 def _rights(caller: Caller | None) -> dict[str, str]:

@@ -32,14 +32,21 @@ def enabled_definitions(database: Database) -> dict[str, int]:
 
 
 def tick_schedule(database: Database) -> str | None:
-    """Return the schedule of the active entry `orchestrator-tick`, None without one."""
+    """Return the schedule of the active entry `orchestrator-tick`, None without one we may see."""
     with database.transaction() as connection:
+        if connection.execute(_MAY_SEE_CRON).fetchone() is None:
+            return None
         row = connection.execute(
             "select schedule from cron.job where jobname = 'orchestrator-tick' and active"
         ).fetchone()
     return str(row[0]) if row else None
 
 
+_MAY_SEE_CRON = """
+select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+ where n.nspname = 'cron' and c.relname = 'job'
+   and has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select')
+"""
 _MISSING = """
 select what from (values
   ('table user_symbol_tracking with row-level security', exists (

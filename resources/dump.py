@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING
 
 import psycopg
 
+from resources.connecting import connect, first_line
 from resources.embedded_binaries import MAJOR, wheel_folder
 from swiftbolt_assets.errors import ConfigurationError, StorageError
 
@@ -123,10 +124,10 @@ def _environment(url: str) -> Mapping[str, str]:
 def _program(name: str, url: str) -> str:
     """Return the program that fits a server: one of its major version, or newer."""
     try:
-        with psycopg.connect(url, connect_timeout=10) as connection:
+        with connect(url) as connection:
             wanted = connection.info.server_version // 10000
     except psycopg.Error as error:
-        raise StorageError(f"database: {str(error).strip().splitlines()[0]}") from error
+        raise StorageError(f"database: {first_line(error)}") from error
     if wanted <= MAJOR:
         try:
             carried = wheel_folder() / name

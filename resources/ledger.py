@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from resources.postgres import first_line
+from resources.connecting import first_line
 from swiftbolt_assets.errors import StorageError
 from swiftbolt_assets.market.coverage import Reason, SessionCoverage, State
 from swiftbolt_assets.market.overlap import WAITING

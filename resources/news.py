@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from resources.postgres import CONNECT_TIMEOUT_S, first_line
+from resources.connecting import connect_to_listen, first_line
 from swiftbolt_assets.errors import StorageError
 
 if TYPE_CHECKING:
@@ -50,12 +50,7 @@ async def hear(database: Database) -> AsyncIterator[News | None]:
 
     """
     try:
-        connection = await psycopg.AsyncConnection.connect(
-            database.url,
-            autocommit=True,
-            options=database.options,
-            connect_timeout=CONNECT_TIMEOUT_S,
-        )
+        connection = await connect_to_listen(database.url, database.clock_offset)
         async with connection:
             await connection.execute(f"listen {_CHANNEL}")
             yield None

@@ -1,8 +1,8 @@
 """Connections to the bars' database.
 
-A connection carries the market clock (`swiftbolt.clock_offset`) and UTC; nothing of it is
-persisted. What belongs here: how to connect. What does not: the embedded server
-(`embedded.py`), the schema (`schema.py`), statements about bars (`bars.py`, `ledger.py`).
+What belongs here: who holds a connection for how long. What does not: how one begins
+(`connecting.py`), the embedded server (`embedded.py`), the schema (`schema.py`), statements about
+bars (`bars.py`, `ledger.py`).
 """
 
 from __future__ import annotations
@@ -13,15 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from resources.room import MAKE_ROOM, no_room_in
+from resources.connecting import connect, first_line
 from swiftbolt_assets.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import timedelta
-
-#: An unreachable server is known after this many seconds.
-CONNECT_TIMEOUT_S = 10
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,7 @@ class Database:
     """Where the bars live.
 
     Attributes:
-        url: `postgresql://…`, without connection options.
+        url: `postgresql://…`.
         clock_offset: what the market clock adds to real time.
 
     """
@@ -37,28 +34,16 @@ class Database:
     url: str = field(repr=False)
     clock_offset: timedelta
 
-    @property
-    def options(self) -> str:
-        """Return the libpq options of a connection."""
-        return (
-            f"-c swiftbolt.clock_offset={self.clock_offset.total_seconds():.6f}"
-            " -c timezone=UTC -c application_name=swiftbolt"
-        )
-
     def connect(self, *, autocommit: bool = True) -> psycopg.Connection[tuple[Any, ...]]:
         """Open a connection.
 
         Raises:
             StorageError: the server does not answer or refuses.
+            ConfigurationError: the URL leads to a pooler without sessions.
 
         """
         try:
-            return psycopg.connect(
-                self.url,
-                autocommit=autocommit,
-                options=self.options,
-                connect_timeout=CONNECT_TIMEOUT_S,
-            )
+            return connect(self.url, clock_offset=self.clock_offset, autocommit=autocommit)
         except psycopg.Error as error:
             raise StorageError(f"database: {first_line(error)}") from error
 
@@ -126,18 +111,6 @@ class _Held(Database):
                 yield self.connection
         except psycopg.Error as error:
             raise StorageError(f"database: {first_line(error)}") from error
-
-
-def first_line(error: BaseException) -> str:
-    """Return an error's first line: what a person reads; details follow it.
-
-    Of a database without room on its disk it also says what to do.
-    """
-    lines = str(error).strip().splitlines()
-    line = lines[0] if lines else type(error).__name__
-    # A quota or a limit on files says so without the code of a full disk.
-    has_no_room = isinstance(error, psycopg.errors.DiskFull) or no_room_in(line)
-    return f"{line}; {MAKE_ROOM}" if has_no_room else line
 
 
 def sibling_database(url: str, suffix: str) -> str:

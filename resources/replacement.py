@@ -17,13 +17,12 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from resources.postgres import CONNECT_TIMEOUT_S, first_line
+from resources.connecting import connect, first_line
+from resources.rights import ROLES
 from swiftbolt_assets.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-_ROLES = ("anon", "authenticated", "service_role")
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ def make_incoming(ones: Sequence[Replaced]) -> None:
             connection.execute(
                 sql.SQL("create database {} template template0").format(_name(one, "_incoming"))
             )
-            for role in _ROLES:
+            for role in ROLES:
                 row = connection.execute("select from pg_roles where rolname = %s", (role,))
                 if row.fetchone() is None:
                     connection.execute(sql.SQL("create role {} nologin").format(_identifier(role)))
@@ -166,7 +165,7 @@ def _rename(
 @contextmanager
 def _connect(url: str, *, autocommit: bool = True) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
     try:
-        connection = psycopg.connect(url, autocommit=autocommit, connect_timeout=CONNECT_TIMEOUT_S)
+        connection = connect(url, autocommit=autocommit)
         try:
             yield connection
         finally:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import sql
 
-from resources.postgres import first_line
+from resources.connecting import first_line
 from swiftbolt_assets.errors import StorageError
 from swiftbolt_assets.market.retention import LIVE_REQUESTS, Month
 

@@ -1,4 +1,4 @@
-"""How a database says that its disk is full, and what a person can do.
+"""How a database says that its disk is full or that it is read-only, and what a person can do.
 
 What belongs here: telling it from other troubles by what the server says. What does not: raising it
 (`postgres.py`, `embedded_cluster.py`).
@@ -6,6 +6,10 @@ What belongs here: telling it from other troubles by what the server says. What 
 
 from __future__ import annotations
 
+MAKE_WRITABLE = (
+    "a managed server does that when its disk is full, a standby always; make room, or end "
+    "default_transaction_read_only, and it goes on by itself"
+)
 MAKE_ROOM = "make room on the database's disk, and it goes on by itself"
 # As the server's kernel words them: a full disk, a quota, a limit on a file's size.
 _REASONS = ("No space left on device", "Disk quota exceeded", "File too large")

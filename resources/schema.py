@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from resources.postgres import first_line
+from resources.connecting import first_line
+from resources.rights import take_rights
 from swiftbolt_assets.errors import ConfigurationError, StorageError
 from swiftbolt_assets.market.sessions import xnys
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 MINIMUM_VERSION = 150000
 _VERSION = re.compile(r"\d{4}_\w+\.py")
 _LOCK = "select pg_advisory_xact_lock(hashtextextended('swiftbolt migrate', 0))"
+_DATA_SOURCE = "select value from installation where name = 'data_source'"
 #: Partitions stand ready for so long ahead: forecasts lie in the future.
 _AHEAD = timedelta(days=400)
 
@@ -64,6 +66,7 @@ def migrate(database: Database, first_date: date) -> Migrated:
                 "15 is the oldest that works"
             )
         lock.execute(_LOCK)
+        _prepare(database)
         before = revision(database)
         after = _upgrade(database)
         with database.transaction() as connection:
@@ -78,6 +81,26 @@ def migrate(database: Database, first_date: date) -> Migrated:
                 "select ensure_bar_partitions(%s, market_now() + %s)", (first_date, _AHEAD)
             ).fetchone()
         return Migrated(before, after, row[0] if row else 0)
+
+
+def _prepare(database: Database) -> None:
+    """Take the rights that the rest needs.
+
+    Raises:
+        StorageError: one is missing, or the database cannot hold every text.
+
+    """
+    with database.connect() as connection:
+        encoding = connection.info.parameter_status("server_encoding")
+        if encoding != "UTF8":
+            raise StorageError(
+                f"SWIFTBOLT_DATABASE_URL: the database's encoding is {encoding}; "
+                "create it with encoding 'UTF8'"
+            )
+        try:
+            take_rights(connection)
+        except psycopg.Error as error:
+            raise StorageError(f"database: {first_line(error)}") from error
 
 
 def revision(database: Database) -> str | None:
@@ -126,15 +149,16 @@ def claim_data_source(database: Database, *, simulated: bool) -> None:
 
     """
     wanted = "simulated" if simulated else "real"
+    # Most commands only read it, as they must where nobody can write.
     with database.transaction() as connection:
-        connection.execute(
-            "insert into installation (name, value) values ('data_source', %s)"
-            " on conflict (name) do nothing",
-            (wanted,),
-        )
-        row = connection.execute(
-            "select value from installation where name = 'data_source'"
-        ).fetchone()
+        row = connection.execute(_DATA_SOURCE).fetchone()
+        if row is None:
+            connection.execute(
+                "insert into installation (name, value) values ('data_source', %s)"
+                " on conflict (name) do nothing",
+                (wanted,),
+            )
+            row = connection.execute(_DATA_SOURCE).fetchone()
     held = row[0] if row else wanted
     if held != wanted:
         remedy = (

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import psycopg
 
-from resources.postgres import first_line
+from resources.connecting import first_line
 from resources.retries import attempts
 from swiftbolt_assets.errors import StorageError
 

@@ -18,7 +18,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from resources.postgres import first_line
+from resources.connecting import first_line
 from resources.wanted import in_turn
 from swiftbolt_assets.errors import ProviderError, StorageError, is_refusal, one_line, wait_told
 

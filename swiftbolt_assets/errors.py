@@ -6,6 +6,7 @@
     ├── UsageError                wrong input; names the field; exit code 2
     ├── ConfigurationError        a setting is wrong; names the variable; exit code 2
     ├── StorageError              the database refused or is unreachable
+    │   └── ReadOnlyError             it lets nobody write
     ├── RefusedError              the caller may not do that
     └── ProviderError             a market-data provider did not answer as asked
         ├── RetryableError        the same request may succeed in a moment
@@ -50,6 +51,10 @@ class ConfigurationError(SwiftBoltError):
 
 class StorageError(SwiftBoltError):
     """The database refused the work or cannot be reached."""
+
+
+class ReadOnlyError(StorageError):
+    """The database lets nobody write."""
 
 
 class RefusedError(SwiftBoltError):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 
 from resources.callers import CallerPool
 from resources.jwks import PublicKeys
@@ -33,6 +34,7 @@ from swiftbolt_assets.api import (
     work,
 )
 from swiftbolt_assets.api.auth import Gate, TokenRules
+from swiftbolt_assets.api.checkup import Checkup
 from swiftbolt_assets.api.description import EVERYWHERE, describe, problems
 from swiftbolt_assets.api.keys import LOOPBACK_HOSTS
 from swiftbolt_assets.api.protection import (
@@ -101,6 +103,7 @@ def build_app(settings: Settings, database: Database, keys: ApiKeys, host: str) 
         newsroom=news.Newsroom(database, pool, prospects),
         prospects=prospects,
         quote_desk=quotes.QuoteDesk(settings, database),
+        checkup=Checkup(pool),
         is_local=host in LOOPBACK_HOSTS,
     )
     public_keys = PublicKeys(settings.jwks_url).of_token if settings.jwks_url else None
@@ -146,12 +149,14 @@ def _protect(app: FastAPI, settings: Settings, host: str) -> None:
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state: ApiState = app.state.api
-    hearing = asyncio.create_task(state.newsroom.run())
+    await run_in_threadpool(state.checkup.look)
+    tasks = [asyncio.create_task(one.run()) for one in (state.newsroom, state.checkup)]
     try:
         yield
     finally:
-        hearing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await hearing
+        for task in tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         state.quote_desk.close()
         state.pool.close()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from resources.callers import CallerPool
     from resources.postgres import Database
+    from swiftbolt_assets.api.checkup import Checkup
     from swiftbolt_assets.api.coverage import Prospects
     from swiftbolt_assets.api.keys import ApiKeys
     from swiftbolt_assets.api.news import Newsroom
@@ -36,6 +37,7 @@ class ApiState:
         newsroom: tells who watches.
         prospects: tells when a symbol will be complete.
         quote_desk: answers what prices are now.
+        checkup: looks at how the parts are.
         is_local: whether it listens on loopback only.
 
     """
@@ -47,6 +49,7 @@ class ApiState:
     newsroom: Newsroom
     prospects: Prospects
     quote_desk: QuoteDesk
+    checkup: Checkup
     is_local: bool
 
 

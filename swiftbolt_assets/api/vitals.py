@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
@@ -17,24 +16,18 @@ from prometheus_client import (
 from starlette.responses import Response
 
 from resources import vitals
-from resources.trouble import present_troubles
 from swiftbolt_assets.api.auth import require_service
-from swiftbolt_assets.api.coverage import TICK_OLD_S
 from swiftbolt_assets.api.description import answers, problems
 from swiftbolt_assets.api.replies import Json
 from swiftbolt_assets.api.shapes import Health
 from swiftbolt_assets.api.state import is_from_here, state_of
-from swiftbolt_assets.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from resources.vitals import Budget, Vitals
-    from swiftbolt_assets.market.trouble import Trouble
+    from resources.vitals import Vitals
 
 router = APIRouter()
-#: Troubles told in one message.
-_TOLD = 3
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
 
 
@@ -71,32 +64,10 @@ class Meters:
     responses=answers(Health) | {503: {"model": Health, "description": "The database is down"}},
 )
 def health(request: Request) -> Response:
-    """Return 200 while the API can answer, 503 when the database cannot."""
+    """Return 200 while the API can answer, 503 when the database cannot, as last looked at."""
     state = state_of(request)
-    began = time.monotonic()
-    try:
-        with state.pool.transaction() as connection:
-            age, budgets = vitals.tick_age(connection), vitals.budgets(connection)
-            found = present_troubles(connection)
-    except StorageError as error:
-        parts: dict[str, Any] = {"database": {"status": "down", "message": str(error)}}
-        return Json({"status": "down", "parts": parts}, 503)
-    took = round((time.monotonic() - began) * 1000, 1)
-    parts = {
-        "database": {"status": "ok", "milliseconds": took},
-        "platform": tick_state(age),
-        "answers": answers_state(found),
-        **{budget.provider: budget_state(budget) for budget in budgets},
-    }
-    is_well = all(part["status"] == "ok" for part in parts.values())
-    return Json(
-        {
-            "status": "ok" if is_well else "degraded",
-            "data_source": "simulated" if state.settings.simulated else "real",
-            "market_now": state.settings.clock.now(),
-            "parts": parts,
-        }
-    )
+    found = state.checkup.latest()
+    return Json(found.body(state.settings), found.http_status)
 
 
 @router.get(
@@ -118,40 +89,6 @@ def metrics(request: Request) -> Response:
         figures(found, watchers=state.newsroom.watchers)
     )
     return Response(body, media_type=CONTENT_TYPE_LATEST)
-
-
-def tick_state(age: float | None) -> dict[str, Any]:
-    """Return whether the platform ticks, judged by its own last word."""
-    if age is None:
-        return {"status": "stopped", "message": "it has never run; swiftbolt up starts it"}
-    shown = {"seconds_since_tick": round(age, 1)}
-    if age > TICK_OLD_S:
-        return {"status": "stopped", "message": "no tick; swiftbolt up starts it", **shown}
-    return {"status": "ok", **shown}
-
-
-def answers_state(found: Sequence[Trouble]) -> dict[str, Any]:
-    """Return whether providers answer as they usually do, and each symbol gets something."""
-    if not found:
-        return {"status": "ok"}
-    more = len(found) - _TOLD
-    told = "; ".join(one.text for one in found[:_TOLD])
-    return {"status": "failing", "message": told + (f"; and {more} more" if more > 0 else "")}
-
-
-def budget_state(budget: Budget) -> dict[str, Any]:
-    """Return whether a provider is asked, and what is left of its minute."""
-    shown: dict[str, Any] = {}
-    if budget.per_minute:
-        shown = {
-            "requests_a_minute": budget.per_minute,
-            "requests_free": budget.free,
-            "waiting": budget.waiting,
-        }
-    if budget.reason is not None:
-        shown |= {"message": budget.reason, "cooling_down_s": round(budget.cooling_s)}
-        return {"status": "cooling_down", **shown}
-    return {"status": "ok", **shown}
 
 
 def figures(found: Vitals, *, watchers: int) -> CollectorRegistry:

@@ -132,6 +132,7 @@ def _database(settings: Settings, database: Database) -> Iterator[Finding]:
     workers = (_workers,) if settings.profile == "celery" else ()
     checks = (
         _schema,
+        _work,
         _source,
         _growth,
         _partitions,
@@ -161,6 +162,16 @@ def _schema(_settings: Settings, database: Database) -> Finding:
     if have == want:
         return Finding("schema", good=True, text=f"{have}, the newest")
     return Finding("schema", good=False, text=f"{have or 'none'}; run swiftbolt migrate")
+
+
+def _work(_settings: Settings, database: Database) -> Finding:
+    from resources.probing import probe
+
+    if not _is_newest(database):
+        return Finding("work", good=True, text="not tried before the schema is the newest")
+    with database.connect() as connection:
+        probe(connection)
+    return Finding("work", good=True, text="rows can be written, slots taken, callers served")
 
 
 def _source(settings: Settings, database: Database) -> Finding:

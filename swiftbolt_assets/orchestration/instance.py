@@ -17,8 +17,9 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import psycopg.sql
 
+from resources.connecting import connect, first_line
 from resources.embedded import locate
-from resources.postgres import CONNECT_TIMEOUT_S, first_line, sibling_database
+from resources.postgres import sibling_database
 from resources.symbols import partition_tickers
 from swiftbolt_assets.assets.reporting import EVENT_BATCH_SIZE, EVENT_BATCH_VARIABLE
 from swiftbolt_assets.errors import StorageError
@@ -151,14 +152,18 @@ def _is_older(instance: DagsterInstance) -> bool:
 
 
 def _ensure_database(url: str, bars: Database) -> None:
-    """Create Dagster's database where it is missing, through the server of the bars."""
+    """Create Dagster's database where it is missing, through the server of the bars.
+
+    Whether it is missing is asked and not read from the refusal, whose language is the server's.
+    """
     try:
-        psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_S).close()
-    except psycopg.OperationalError as error:
-        if "does not exist" not in str(error):
-            raise StorageError(f"{DAGSTER_URL}: {first_line(error)}") from error
+        connect(url).close()
+    except psycopg.Error as error:
         name = urlsplit(url).path.strip("/")
         with bars.connect() as connection:
+            there = connection.execute("select from pg_database where datname = %s", (name,))
+            if there.fetchone() is not None:
+                raise StorageError(f"{DAGSTER_URL}: {first_line(error)}") from error
             try:
                 connection.execute(
                     psycopg.sql.SQL("create database {}").format(psycopg.sql.Identifier(name))

@@ -13,7 +13,7 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
 
-from resources.postgres import first_line
+from resources.connecting import first_line
 from swiftbolt_assets.assets.bars import FORCE_TAG, PRIORITY_TAG, PROBE_TAG, RECHECK_TAG
 from swiftbolt_assets.assets.describing import asset_specs
 from swiftbolt_assets.assets.partitions import BarKey

@@ -18,7 +18,7 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster_postgres.utils import DagsterPostgresException
 from sqlalchemy.exc import SQLAlchemyError
 
-from resources.postgres import first_line
+from resources.connecting import first_line
 from swiftbolt_assets.errors import StorageError
 from swiftbolt_assets.orchestration.instance import open_instance
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-import psycopg2  # type: ignore[import-untyped]
+import psycopg2.extensions  # type: ignore[import-untyped]
 import sqlalchemy
 import sqlalchemy.event
 from dagster import DagsterEventType
@@ -25,6 +25,8 @@ from dagster_postgres.schedule_storage import PostgresScheduleStorage
 from dagster_postgres.storage import DagsterPostgresStorage
 from dagster_postgres.utils import pg_url_from_config
 from sqlalchemy.exc import DisconnectionError
+
+from resources.connecting import begin_psycopg2
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -103,6 +105,8 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         should_autocreate_tables: bool = True,  # noqa: FBT001, FBT002 - Dagster's own signature
         inst_data: ConfigurableClassData | None = None,
     ) -> None:
+        if not sqlalchemy.event.contains(sqlalchemy.Engine, "connect", _begin):
+            sqlalchemy.event.listen(sqlalchemy.Engine, "connect", _begin)
         # Its direct parent's beginning opens the three stock parts, to be thrown away.
         super(DagsterPostgresStorage, self).__init__()  # type: ignore[no-untyped-call]
         self.postgres_url = postgres_url
@@ -129,6 +133,12 @@ class PooledPostgresStorage(DagsterPostgresStorage):
             config_value.get("should_autocreate_tables", True),
             inst_data,
         )
+
+
+def _begin(connection: Any, record: object) -> None:  # noqa: ANN401 - psycopg2 is untyped
+    """Give Dagster's connections what their statements rely on; ours have it already."""
+    if isinstance(connection, psycopg2.extensions.connection):
+        begin_psycopg2(connection, record)
 
 
 def _prove_alive(connection: Any, _record: object, _proxy: object) -> None:  # noqa: ANN401

@@ -97,6 +97,11 @@ class Api:
     def get(self, path: str, *, key: str | None = ANON, **options: Any) -> Reply:  # noqa: ANN401
         return self.call("GET", path, key=key, **options)
 
+    def health(self) -> Reply:
+        """Have the server look at how the parts are, and ask what it found."""
+        self.app.state.api.checkup.look()
+        return self.get("/health", key=None)
+
     def post(self, path: str, body: object, *, key: str | None = ANON, **options: Any) -> Reply:  # noqa: ANN401
         return self.call("POST", path, key=key, json=body, **options)
 

@@ -15,6 +15,9 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+#: What a look at health writes into and takes back.
+_PROBED = ("heartbeats", "rate_limit", "rate_slot", "rate_waiter")
+
 
 @pytest.fixture
 def operate(api: Any) -> Callable[..., Any]:
@@ -255,7 +258,7 @@ def test_an_unknown_or_incomplete_slice_is_refused(fetch: Fetch) -> None:
 
 
 def test_A60_A65_health_tells_the_parts(api: Any) -> None:
-    found = api.get("/health", key=None)
+    found = api.health()
     assert found.status == 200
     assert found.json["status"] == "degraded"
     assert found.json["parts"]["database"]["status"] == "ok"
@@ -265,13 +268,13 @@ def test_A60_A65_health_tells_the_parts(api: Any) -> None:
         "insert into provider_health (provider, failures, cooling_until, reason) values"
         " ('polygon', 3, clock_timestamp() + interval '90 seconds', 'HTTP 503')"
     )
-    found = api.get("/health", key=None).json
+    found = api.health().json
     assert found["parts"]["platform"]["status"] == "ok"
     polygon = found["parts"]["polygon"]
     assert (polygon["status"], polygon["message"]) == ("cooling_down", "HTTP 503")
     assert 80 < polygon["cooling_down_s"] <= 90
     api.sql("delete from provider_health")
-    assert api.get("/health", key=None).json["status"] == "ok"
+    assert api.health().json["status"] == "ok"
 
 
 def test_health_and_progress_tell_who_gets_nothing_while_others_do(api: Any) -> None:
@@ -287,23 +290,32 @@ def test_health_and_progress_tell_who_gets_nothing_while_others_do(api: Any) -> 
         )
     api.sql("update job_runs set error_message = 'polygon: HTTP 400: no' where symbol = 'TSLA'")
     told = "TSLA gets nothing while others do: polygon: HTTP 400: no"
-    found = api.get("/health", key=None).json
+    found = api.health().json
     assert found["status"] == "degraded"
     assert found["parts"]["answers"] == {"status": "failing", "message": told}
     asked = {"symbol": "TSLA", "timeframe": "m15", "window_days": 30}
     assert api.post("ensure-coverage", asked).json["message"] == told
     api.sql("delete from provider_requests")
-    assert api.get("/health", key=None).json["status"] == "ok"
+    assert api.health().json["status"] == "ok"
 
 
 def test_health_calls_a_database_that_hangs_down_without_waiting_for_it(api: Any) -> None:
     with api.connect() as connection, connection.transaction():
         connection.execute("lock table provider_health")
-        found = api.get("/health", key=None)
+        found = api.health()
     assert found.status == 503
     assert found.json["status"] == "down"
-    assert found.json["parts"]["database"]["message"] == "no answer in 5 s"
-    assert api.get("/health", key=None).status == 200
+    assert "statement timeout" in found.json["parts"]["database"]["message"]
+    assert api.health().status == 200
+
+
+def test_a_look_at_health_leaves_no_row_and_asks_for_no_slot_of_a_provider(api: Any) -> None:
+    before = [api.sql(f"select count(*) from {table}") for table in _PROBED]
+    with api.connect() as connection, connection.transaction():
+        connection.execute("insert into rate_limit (name, n, window_s) values ('polygon', 5, 60)")
+        assert api.health().status == 200
+        connection.execute("delete from rate_limit")
+    assert [api.sql(f"select count(*) from {table}") for table in _PROBED] == before
 
 
 def test_A64_metrics_count_the_queue_and_the_answers(api: Any) -> None:

@@ -19,12 +19,20 @@ begin
 end
 $$;
 
-create schema if not exists auth;
-
-create table if not exists auth.users (
-  id uuid primary key default gen_random_uuid(),
-  email text
-);
+-- Where they are somebody else's nothing is made, and no right to make it is needed.
+do $$
+begin
+  if to_regnamespace('auth') is null then
+    create schema auth;
+  end if;
+  if to_regclass('auth.users') is null then
+    create table auth.users (
+      id uuid primary key default gen_random_uuid(),
+      email text
+    );
+  end if;
+end
+$$;
 
 -- The caller's user id, from the claims that the API sets for its transaction.
 do $$

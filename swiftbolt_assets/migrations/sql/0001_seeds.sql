@@ -50,8 +50,9 @@ $$;
 -- The platform's own daemon ticks; where no pg_cron is, the question for its entry has an answer.
 do $$
 begin
-  if to_regclass('cron.job') is null then
-    create schema if not exists cron;
+  -- A schema of that name is pg_cron's or somebody else's; ours is made where none is.
+  if to_regnamespace('cron') is null then
+    create schema cron;
     create view cron.job as
       select 1::bigint as jobid, '* * * * *'::text as schedule,
         'the platform''s daemon ticks by itself'::text as command,
