@@ -68,9 +68,19 @@ def setup(version: int, clock_offset: timedelta = timedelta()) -> str:
 
 
 def connect(
-    url: str, *, clock_offset: timedelta = timedelta(), autocommit: bool = True
+    url: str,
+    *,
+    clock_offset: timedelta = timedelta(),
+    autocommit: bool = True,
+    variable: str = "SWIFTBOLT_DATABASE_URL",
 ) -> psycopg.Connection[tuple[Any, ...]]:
     """Open a connection whose session has what statements rely on.
+
+    Args:
+        url: of the database.
+        clock_offset: what the market clock adds to real time.
+        autocommit: whether each statement is a transaction.
+        variable: the setting that names the URL.
 
     Raises:
         psycopg.Error: the server does not answer or refuses.
@@ -81,7 +91,7 @@ def connect(
         url, autocommit=True, application_name=NAME, connect_timeout=CONNECT_TIMEOUT_S
     )
     try:
-        begin(connection, url, clock_offset)
+        begin(connection, url, clock_offset, variable)
         connection.autocommit = autocommit
     except BaseException:
         connection.close()
@@ -89,12 +99,17 @@ def connect(
     return connection
 
 
-def begin(connection: psycopg.Connection[Any], url: str, clock_offset: timedelta) -> None:
+def begin(
+    connection: psycopg.Connection[Any],
+    url: str,
+    clock_offset: timedelta,
+    variable: str = "SWIFTBOLT_DATABASE_URL",
+) -> None:
     """Give a connection what statements rely on; it must not be within a transaction."""
     version, told = connection.info.server_version, connection.info.backend_pid
     row = connection.execute(setup(version, clock_offset)).fetchone()
     if row and row[0] != told:
-        _require_sessions(url)
+        _require_sessions(url, variable)
 
 
 async def connect_to_listen(
@@ -140,7 +155,7 @@ def first_line(error: BaseException) -> str:
 
 
 @cache
-def _require_sessions(url: str) -> None:
+def _require_sessions(url: str, variable: str) -> None:
     """Refuse a pooler that lends a server's process for one transaction only.
 
     What a session sets, locks and listens to would be another client's a moment later. A pooler
@@ -156,7 +171,7 @@ def _require_sessions(url: str) -> None:
     ones, twos = ({pair[index] for pair in seen} for index in (0, 1))
     if ones & twos or len(ones) > 1 or len(twos) > 1:
         raise ConfigurationError(
-            f"SWIFTBOLT_DATABASE_URL: port {_port(url)} is a pooler in transaction mode, in which "
+            f"{variable}: port {_port(url)} is a pooler in transaction mode, in which "
             "locks and announcements get lost; use the pooler's session mode, or the server's "
             "own port (mostly 5432)"
         )

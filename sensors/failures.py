@@ -16,6 +16,7 @@ from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from swiftbolt_assets.assets.partitions import parse_keys
 from swiftbolt_assets.errors import ProviderError
+from swiftbolt_assets.orchestration.failures import is_interruption, reason_of
 from swiftbolt_assets.orchestration.launching import CLAIM_TAG
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 _START = "dagster/asset_partition_range_start"
 _END = "dagster/asset_partition_range_end"
-_INTERRUPTED = "DagsterExecutionInterruptedError"
 
 
 def build_failure_sensor(postgres: PostgresResource) -> dg.SensorDefinition:
@@ -60,11 +60,8 @@ def build_failure_sensor(postgres: PostgresResource) -> dg.SensorDefinition:
 def reason_of_failure(steps: Sequence[dg.DagsterEvent]) -> str | None:
     """Return why a run failed by itself, None when its process was killed or told to stop."""
     for step in steps:
-        failure = step.step_failure_data
-        if failure.user_failure_data is not None and failure.user_failure_data.description:
-            return str(failure.user_failure_data.description)
-        if failure.error is not None and failure.error.cls_name != _INTERRUPTED:
-            return " ".join(failure.error.message.split())
+        if not is_interruption(step):
+            return reason_of(step)
     return None
 
 

@@ -157,7 +157,7 @@ def _ensure_database(url: str, bars: Database) -> None:
     Whether it is missing is asked and not read from the refusal, whose language is the server's.
     """
     try:
-        connect(url).close()
+        connect(url, variable=DAGSTER_URL).close()
     except psycopg.Error as error:
         name = urlsplit(url).path.strip("/")
         with bars.connect() as connection:

@@ -21,6 +21,7 @@ from swiftbolt_assets.errors import StorageError, SwiftBoltError
 from swiftbolt_assets.market.lanes import URGENT
 from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.shards import Shards
+from swiftbolt_assets.orchestration.failures import is_interruption, reason_of
 from swiftbolt_assets.orchestration.graphql import ask
 from swiftbolt_assets.orchestration.instance import (
     add_partitions,
@@ -231,7 +232,7 @@ def run_here(settings: Settings, job: JobDefinition, spec: RunSpec) -> None:
             raise KeyboardInterrupt from None
         if not result.success:
             failures = [e for e in result.all_events if e.is_step_failure]
-            if any(map(_is_interruption, failures)):
+            if any(map(is_interruption, failures)):
                 raise KeyboardInterrupt
             raise SwiftBoltError(_reason(failures))
 
@@ -360,18 +361,8 @@ def _reason_of_run(instance: DagsterInstance, run_id: str) -> str | None:
     return _reason(failures) if failures else None
 
 
-def _is_interruption(failure: DagsterEvent) -> bool:
-    """Return whether a step failed because this process was told to stop; Dagster catches that."""
-    error = failure.step_failure_data.error
-    return error is not None and error.cls_name == "DagsterExecutionInterruptedError"
-
-
 def _reason(failures: list[DagsterEvent]) -> str:
-    """Return the first line of the first failure: the error that the asset phrased."""
+    """Return why the first of them failed."""
     if not failures:
         return "the run failed before its first step; see the Dagster UI"
-    data = failures[0].step_failure_data
-    if data.user_failure_data is not None and data.user_failure_data.description:
-        return str(data.user_failure_data.description)
-    message = data.error.message if data.error is not None else "no reason was given"
-    return message.strip().splitlines()[0]
+    return reason_of(failures[0])

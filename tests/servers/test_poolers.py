@@ -1,0 +1,126 @@
+"""A pooler in transaction mode is refused in one line; in session mode all works."""
+
+# ruff: noqa: ANN401 - the fixtures' types live in conftest.py, which tests cannot import
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from resources.connecting import connect
+from resources.embedded_account import own_account, system_account
+from resources.postgres import Database
+from resources.schema import migrate
+from swiftbolt_assets.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
+
+
+@pytest.fixture
+def pooled(server: Any, tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """Return what puts PgBouncer in front of an owner's database and returns the URL of that."""
+    program = shutil.which("pgbouncer", path=PATH)
+    assert program, "no pgbouncer; apt-get install pgbouncer"
+    account = system_account() if os.geteuid() == 0 else own_account()
+    running: list[subprocess.Popen[bytes]] = []
+
+    def put(url: str, mode: str, **more: object) -> str:
+        owner = url.rpartition("/")[2]
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        settings = {
+            "listen_addr": "127.0.0.1", "listen_port": port, "unix_socket_dir": "",
+            "auth_type": "trust", "auth_file": tmp_path / "users", "pool_mode": mode,
+        } | more  # fmt: skip
+        (tmp_path / "users").write_text(f'"{owner}" ""\n')
+        lines = [f"{name} = {value}" for name, value in settings.items()]
+        given = f"[databases]\n* = host=127.0.0.1 port={server.port}\n[pgbouncer]\n"
+        (tmp_path / "ini").write_text(given + "\n".join(lines) + "\n")
+        for place in (*tmp_path.parents, tmp_path):
+            if place.owner() != "root" or place.is_relative_to(tmp_path.parent.parent):
+                place.chmod(place.stat().st_mode | 0o055)
+        switch: dict[str, Any] = {}
+        if os.geteuid() != account.uid:
+            switch = {"user": account.uid, "group": account.gid, "extra_groups": []}
+        with (tmp_path / "log").open("wb") as log:
+            running.append(
+                subprocess.Popen([program, tmp_path / "ini"], stdout=log, stderr=log, **switch)
+            )
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                there = f"postgresql://{owner}@127.0.0.1:{port}/{owner}"
+                psycopg.connect(there, connect_timeout=5).close()
+            except psycopg.OperationalError:
+                assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+                time.sleep(0.05)
+            else:
+                return there
+
+    yield put
+    for process in running:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.mark.parametrize("more", [{}, {"server_round_robin": 1}, {"default_pool_size": 1}])
+def test_transaction_mode_is_refused_in_a_line_that_names_what_to_use(
+    server: Any, pooled: Callable[..., str], more: dict[str, object]
+) -> None:
+    url = pooled(server.managed(), "transaction", **more)
+    port = url.rpartition(":")[2].partition("/")[0]
+    with pytest.raises(ConfigurationError) as caught:
+        migrate(Database(url, timedelta(0)), date(2026, 11, 1))
+    line = str(caught.value)
+    assert "\n" not in line
+    assert f"port {port} is a pooler in transaction mode" in line
+    assert "session mode" in line
+    assert "5432" in line
+
+
+def test_transaction_mode_is_seen_while_others_use_the_pooler(
+    server: Any, pooled: Callable[..., str]
+) -> None:
+    url = pooled(server.managed(), "transaction", default_pool_size=6)
+    busy = True
+
+    def use() -> None:
+        with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:
+            while busy:
+                connection.execute("select pg_sleep(0.002)")
+
+    with ThreadPoolExecutor(4) as others:
+        using = [others.submit(use) for _ in range(4)]
+        try:
+            with pytest.raises(ConfigurationError, match="session mode"):
+                Database(url, timedelta(0)).connect()
+        finally:
+            busy = False
+    assert [one.result() for one in using] == [None] * 4
+
+
+def test_session_mode_serves(server: Any, pooled: Callable[..., str]) -> None:
+    url = pooled(server.managed(), "session")
+    assert migrate(Database(url, timedelta(0)), date(2026, 11, 1)).before is None
+    with Database(url, timedelta(0)).turn("a") as ours, Database(url, timedelta(0)).turn("a") as no:
+        assert (ours, no) == (True, False)
+
+
+def test_dagsters_database_is_held_to_the_same(server: Any, pooled: Callable[..., str]) -> None:
+    url = pooled(server.managed(), "transaction")
+    with pytest.raises(ConfigurationError, match=r"^SWIFTBOLT_DAGSTER_URL: .*session mode"):
+        connect(url, variable="SWIFTBOLT_DAGSTER_URL")
