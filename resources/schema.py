@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 MINIMUM_VERSION = 150000
 _VERSION = re.compile(r"\d{4}_\w+\.py")
 _LOCK = "select pg_advisory_xact_lock(hashtextextended('swiftbolt migrate', 0))"
-_DATA_SOURCE = "select value from installation where name = 'data_source'"
 #: Partitions stand ready for so long ahead: forecasts lie in the future.
 _AHEAD = timedelta(days=400)
 
@@ -148,17 +147,27 @@ def claim_data_source(database: Database, *, simulated: bool) -> None:
         ConfigurationError: it holds the other kind.
 
     """
-    wanted = "simulated" if simulated else "real"
-    # Most commands only read it, as they must where nobody can write.
     with database.transaction() as connection:
-        row = connection.execute(_DATA_SOURCE).fetchone()
-        if row is None:
-            connection.execute(
-                "insert into installation (name, value) values ('data_source', %s)"
-                " on conflict (name) do nothing",
-                (wanted,),
-            )
-            row = connection.execute(_DATA_SOURCE).fetchone()
+        connection.execute(
+            "insert into installation (name, value) values ('data_source', %s)"
+            " on conflict (name) do nothing",
+            (_kind(simulated=simulated),),
+        )
+    require_data_source(database, simulated=simulated)
+
+
+def require_data_source(database: Database, *, simulated: bool) -> None:
+    """Refuse to look at bars of the other kind, and write nothing.
+
+    Raises:
+        ConfigurationError: the database holds the other kind.
+
+    """
+    wanted = _kind(simulated=simulated)
+    with database.transaction() as connection:
+        row = connection.execute(
+            "select value from installation where name = 'data_source'"
+        ).fetchone()
     held = row[0] if row else wanted
     if held != wanted:
         remedy = (
@@ -170,6 +179,10 @@ def claim_data_source(database: Database, *, simulated: bool) -> None:
             f"SWIFTBOLT_DATABASE_URL: this database holds {held} bars and will not take {wanted} "
             f"ones; {remedy}, or use another SWIFTBOLT_HOME or database"
         )
+
+
+def _kind(*, simulated: bool) -> str:
+    return "simulated" if simulated else "real"
 
 
 def _upgrade(database: Database) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from swiftbolt_assets.cli.installation import ready
+from swiftbolt_assets.cli.installation import readable
 from swiftbolt_assets.errors import SwiftBoltError
 from swiftbolt_assets.market.prices import price_text
 from swiftbolt_assets.market.symbols import parse_symbol
@@ -47,7 +47,7 @@ def run_coverage(symbol: str, timeframe: str, *, as_json: bool) -> None:
     from resources.splits import SplitBook
     from resources.symbols import find_symbol
 
-    with ready() as installation:
+    with readable() as installation:
         database = installation.database
         symbol_id = find_symbol(database, ticker)
         overview = symbol_overviews(database, ticker)

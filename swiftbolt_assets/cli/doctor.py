@@ -131,6 +131,7 @@ def _database(settings: Settings, database: Database) -> Iterator[Finding]:
     yield Finding("database", good=True, text=f"{kind}, Postgres {version // 10000}")
     workers = (_workers,) if settings.profile == "celery" else ()
     checks = (
+        _connections,
         _schema,
         _work,
         _source,
@@ -153,6 +154,35 @@ def _guarded(
         return check(settings, database)
     except SwiftBoltError as error:
         return Finding("database", good=False, text=str(error))
+
+
+def _connections(settings: Settings, database: Database) -> Finding:
+    from resources.connections import limits, needed
+    from resources.postgres import Database
+    from swiftbolt_assets.orchestration.instance import plain_dagster_url
+
+    if not _is_newest(database):
+        return Finding("limits", good=True, text="not counted before swiftbolt migrate")
+    # One run more than those of the queue: the list of tickers, a tidying.
+    runs = settings.max_concurrent_jobs + 1
+    dagster = Database(plain_dagster_url(settings), database.clock_offset)
+    with database.connect() as bars, dagster.connect() as others:
+        found = limits(bars, others, runs)
+    scarce = [limit for limit in found if not limit.is_enough]
+    total = sum(needed(runs))
+    if not scarce:
+        least = min(limit.allowed for limit in found)
+        return Finding("limits", good=True, text=f"{least} connections, {total} needed at most")
+    told = "; ".join(
+        f"{limit.what} allows {limit.allowed} connections, {limit.needed} are needed"
+        for limit in scarce
+    )
+    return Finding(
+        "limits",
+        good=False,
+        text=f"{told}: raise the limit, or set MAX_CONCURRENT_JOBS lower than "
+        f"{settings.max_concurrent_jobs}",
+    )
 
 
 def _schema(_settings: Settings, database: Database) -> Finding:

@@ -76,12 +76,30 @@ def opened(settings: Settings | None = None, *, keep: bool = False) -> Iterator[
 @contextmanager
 def ready(settings: Settings | None = None, *, keep: bool = False) -> Iterator[Installation]:
     """Run the database, bring it to the newest schema, and settle which kind of bars it holds."""
-    from resources.schema import claim_data_source, migrate, newest_revision, revision
+    from resources.schema import claim_data_source
+
+    with _newest(settings, keep=keep) as installation:
+        claim_data_source(installation.database, simulated=installation.settings.simulated)
+        yield installation
+
+
+@contextmanager
+def readable(settings: Settings | None = None) -> Iterator[Installation]:
+    """Run the database for a command that only reads: with the newest schema nothing is written."""
+    from resources.schema import require_data_source
+
+    with _newest(settings) as installation:
+        require_data_source(installation.database, simulated=installation.settings.simulated)
+        yield installation
+
+
+@contextmanager
+def _newest(settings: Settings | None, *, keep: bool = False) -> Iterator[Installation]:
+    from resources.schema import migrate, newest_revision, revision
 
     with opened(settings, keep=keep) as installation:
         if revision(installation.database) != newest_revision():
             migrate(installation.database, installation.settings.first_date)
-        claim_data_source(installation.database, simulated=installation.settings.simulated)
         yield installation
 
 

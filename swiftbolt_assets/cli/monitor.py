@@ -8,7 +8,7 @@ from datetime import date, datetime
 
 import click
 
-from swiftbolt_assets.cli.installation import ready
+from swiftbolt_assets.cli.installation import readable
 from swiftbolt_assets.cli.tables import table, terminal_width
 
 
@@ -16,7 +16,7 @@ def run_monitor(*, as_json: bool) -> None:
     """Print the reports, those that are empty included."""
     from resources.reports import reports
 
-    with ready() as installation:
+    with readable() as installation:
         found = reports(installation.database)
     if as_json:
         click.echo(json.dumps({"reports": [asdict(one) for one in found]}, default=_plain))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from swiftbolt_assets.cli.installation import ready
+from swiftbolt_assets.cli.installation import readable
 from swiftbolt_assets.errors import SwiftBoltError, UsageError
 from swiftbolt_assets.market.symbols import parse_symbol
 
@@ -62,7 +62,7 @@ def run_prove(symbol: str, *, target: str | None, source: str | None, as_json: b
     given = read_certificate(_read(source), source) if source else None
     if given is not None and given.symbol != ticker:
         raise UsageError(f"--verify: {source} is of {given.symbol}, not of {ticker}")
-    with ready() as installation:
+    with readable() as installation:
         book = CertificateBook(installation.database)
         symbol_id = find_symbol(installation.database, ticker)
         first = book.first_day(symbol_id) if symbol_id else None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from swiftbolt_assets.cli.installation import ready
+from swiftbolt_assets.cli.installation import readable
 from swiftbolt_assets.cli.phrases import count_of, some_of, span
 from swiftbolt_assets.cli.tables import one_line
 from swiftbolt_assets.cli.today import todays_lines, todays_prices
@@ -38,7 +38,7 @@ def run_status(symbol: str | None, *, as_json: bool) -> None:
 
     """
     ticker = parse_symbol(symbol) if symbol is not None else None
-    with ready() as installation:
+    with readable() as installation:
         report = report_of(installation.settings, installation.database, ticker)
     if as_json:
         click.echo(json.dumps(report, default=_plain))

@@ -1,0 +1,143 @@
+"""What a server does not let work do: `doctor` and `/health` say it before work fails."""
+
+# ruff: noqa: ANN401 - the fixtures' types live in conftest.py, which tests cannot import
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from contextlib import closing
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+
+from resources.callers import CallerPool
+from resources.connections import needed
+from resources.postgres import Database
+from resources.schema import migrate
+from swiftbolt_assets.api.checkup import Checkup
+from swiftbolt_assets.cli.main import cli
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+WRITE_NOTHING = "alter system set default_transaction_read_only = on"
+WRITE_AGAIN = "alter system reset default_transaction_read_only"
+RELOAD = "select pg_reload_conf()"
+
+
+@pytest.fixture
+def server(postgres_16: Any) -> Iterator[Any]:
+    """Return the older server: what is told here depends on no version."""
+    yield postgres_16
+    postgres_16.clear()
+
+
+@pytest.fixture
+def command(
+    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Any]]:
+    """Return what runs a command on an installation of its own; `url` and `owner` hang on it."""
+    url = server.managed()
+    owner = url.rpartition("/")[2]
+    server.run(f"create database {owner}_dagster owner {owner}")
+    for name in ("POLYGON_API_KEY", "TRADIER_TOKEN", "SWIFTBOLT_DAGSTER_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SWIFTBOLT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("SWIFTBOLT_DATABASE_URL", url)
+    monkeypatch.setenv("MAX_CONCURRENT_JOBS", "2")
+    migrate(Database(url, timedelta(0)), date(2026, 11, 1))
+
+    def run(*arguments: str) -> Any:
+        return CliRunner().invoke(cli, arguments)
+
+    run.url, run.owner = url, owner  # type: ignore[attr-defined]
+    yield run
+    server.run(WRITE_AGAIN, RELOAD)
+
+
+def bad(doctor: Any) -> dict[str, str]:
+    """Return what `doctor` does not call well, by subject."""
+    lines = [line.split(None, 2) for line in doctor.output.splitlines()]
+    return {subject: text for word, subject, text in lines if word == "BAD"}
+
+
+def test_a_read_only_server_is_told_by_doctor_and_health_and_reading_goes_on(
+    command: Any, server: Any, rows: Callable[..., Any]
+) -> None:
+    shell = [sys.executable, "-m", "swiftbolt_assets.cli.main", "backfill", "AAPL", "--days", "5"]
+    filled = subprocess.run(shell, capture_output=True, text=True, check=False)
+    assert filled.returncode == 0, filled.stderr
+    assert bad(command("doctor")) == {}
+    server.run(WRITE_NOTHING, RELOAD)
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        rows(command.url, "delete from heartbeats")
+    told = command("doctor")
+    assert told.exit_code == 1
+    assert list(bad(told)) == ["database"]
+    assert bad(told)["database"].startswith("database: read-only, ")
+    assert "make room" in told.output
+    for reading in (["status"], ["status", "--json"], ["coverage", "AAPL"]):
+        done = command(*reading)
+        assert (done.exit_code, str(done.exception)) == (0, "None"), done.output
+    with closing(CallerPool(Database(command.url, timedelta(0)))) as pool:
+        checkup = Checkup(pool)
+        checkup.look()
+        found = checkup.latest()
+        assert (found.status, found.http_status) == ("degraded", 200)
+        assert found.parts["database"]["status"] == "read-only"
+        assert found.parts["platform"]["status"] == "unknown"
+        server.run(WRITE_AGAIN, RELOAD)
+        deadline = time.monotonic() + 20
+        while checkup.latest().parts["database"]["status"] != "ok":
+            # A session hears of it between two statements.
+            assert time.monotonic() < deadline
+            checkup.look()
+    assert bad(command("doctor")) == {}
+
+
+def test_a_role_that_nobody_can_act_as_any_more_is_told(
+    command: Any, rows: Callable[..., Any]
+) -> None:
+    rows(command.url, "revoke service_role from current_user granted by current_user")
+    assert (
+        "nobody can act as service_role; run swiftbolt migrate"
+        in bad(command("doctor"))["database"]
+    )
+    assert command("migrate").exit_code == 0
+    assert bad(command("doctor")) == {}
+
+
+def test_a_slot_that_cannot_be_taken_is_told(command: Any, rows: Callable[..., Any]) -> None:
+    rows(command.url, "revoke insert on rate_slot from current_user")
+    assert "no request's slot can be taken" in bad(command("doctor"))["database"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "whose"),
+    [
+        ("alter role {owner} connection limit 12", "user {owner}"),
+        ("alter database {owner} connection limit 9", "database {owner}"),
+        ("alter database {owner}_dagster connection limit 9", "database {owner}_dagster"),
+    ],
+)
+def test_too_few_connections_are_told_with_the_limit_and_the_need(
+    command: Any, server: Any, limit: str, whose: str
+) -> None:
+    server.run(limit.format(owner=command.owner))
+    allowed = int(limit.rpartition(" ")[2])
+    bars, dagster = needed(3)
+    if whose.startswith("user"):
+        need = bars + dagster
+    else:
+        need = dagster if whose.endswith("_dagster") else bars
+    told = bad(command("doctor"))
+    assert list(told) == ["limits"]
+    wanted = f"{whose.format(owner=command.owner)} allows {allowed} connections, {need} are needed"
+    assert wanted in told["limits"]
+    assert "MAX_CONCURRENT_JOBS" in told["limits"]
