@@ -150,7 +150,8 @@ def rows() -> Callable[..., list[tuple[Any, ...]]]:
     """Return what runs a statement on a URL and returns its rows, if it has any."""
 
     def run(url: str, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        with psycopg.connect(url, autocommit=True) as connection:
+        plain = "-c search_path=public -c extra_float_digits=1 -c datestyle=ISO"
+        with psycopg.connect(url, autocommit=True, options=plain) as connection:
             cursor = connection.execute(statement.encode(), values or None)
             return cursor.fetchall() if cursor.description else []
 
