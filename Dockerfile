@@ -13,7 +13,7 @@ RUN python -m venv $PREFIX/venv
 RUN $PREFIX/uv/bin/uv pip install --quiet --python $PREFIX/venv/bin/python --requirement $PREFIX/requirements.txt
 RUN $PREFIX/uv/bin/uv pip install --quiet --python $PREFIX/venv/bin/python --no-deps $PREFIX/swiftbolt-*.whl
 RUN rm -r $PREFIX/uv $PREFIX/requirements.txt $PREFIX/swiftbolt-*.whl
-ENV PATH=$PREFIX/venv/bin:$PATH SWIFTBOLT_HOME=/var/lib/swiftbolt PYTHONUNBUFFERED=1
+ENV PATH=$PREFIX/venv/bin:$PATH SWIFTBOLT_HOME=/var/lib/swiftbolt PYTHONUNBUFFERED=1 PYTHONSAFEPATH=1
 # Not an entry point: Dagster's Helm chart gives whole command lines.
 RUN mkdir -p -m 0777 $SWIFTBOLT_HOME
 USER 10001:0

@@ -341,7 +341,7 @@ class Days:
         url = self.simulator.polygon_url
         offset = (self.now - datetime.now(UTC)).total_seconds()
         before = dict(os.environ)
-        for name in ("POLYGON_API_KEY", "TRADIER_TOKEN"):
+        for name in ("POLYGON_API_KEY", "MASSIVE_API_KEY", "TRADIER_TOKEN"):
             os.environ.pop(name, None)
         os.environ |= {
             "SWIFTBOLT_HOME": str(self.home),

@@ -197,7 +197,8 @@ class PolygonResource(dg.ConfigurableResource[None]):
     def _transport(self, storage: Storage) -> Transport:
         if self.is_off():
             raise ConfigurationError(
-                "POLYGON_API_KEY: it is unset, so history is off; set it to fetch past sessions"
+                "POLYGON_API_KEY: it is unset, and MASSIVE_API_KEY, its other name, so history is "
+                "off; set it to fetch past sessions"
             )
         return _transport(
             storage,

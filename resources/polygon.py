@@ -85,8 +85,8 @@ def next_page(next_url: str, base_url: str) -> tuple[str, tuple[tuple[str, str],
         host, port = link.hostname, link.port
     except ValueError:
         raise MalformedReplyError("the link to the next page is no URL") from None
-    same = (host, port) == (base.hostname, base.port) or {host, base.hostname} <= _HOSTS
-    if not same:
+    # The base may be a proxy of either.
+    if (host, port) != (base.hostname, base.port) and host not in _HOSTS:
         raise MalformedReplyError(f"the next page is on another host: {shown(host)}")
     cursor = tuple((k, v) for k, v in parse_qsl(link.query) if k == "cursor")
     return link.path.removeprefix(base.path), cursor

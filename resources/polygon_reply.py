@@ -197,7 +197,7 @@ def _denied(text: str, said: str) -> ProviderError:
 
 
 def _key_refused(text: str) -> KeyRefusedError:
-    return KeyRefusedError(f"the key was refused ({text}); check POLYGON_API_KEY")
+    return KeyRefusedError(f"the key was refused ({text}); check POLYGON_API_KEY (MASSIVE_API_KEY)")
 
 
 def _said(body: bytes) -> str:

@@ -26,6 +26,7 @@ from swiftbolt_assets.market.splits import Split
 
 if TYPE_CHECKING:
     from resources.http import Transport
+    from resources.splits_asked import SplitsAsked
 
 # --- limits -------------------------------------------------------------------------------------
 
@@ -37,20 +38,6 @@ _MAX_PAGES = 10
 # --- request (pure) -----------------------------------------------------------------------------
 
 _PATH = "/stocks/v1/splits"
-
-
-@dataclass(frozen=True, slots=True)
-class SplitsAsked:
-    """Which splits are asked for.
-
-    Attributes:
-        symbol: the canonical symbol, None for all.
-        first: the first execution date; what is announced for the future always belongs to it.
-
-    """
-
-    symbol: str | None
-    first: date
 
 
 def splits_request(asked: SplitsAsked) -> Request:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from resources.http import without_retries
 from swiftbolt_assets.errors import (
     BeyondPlanError,
     KeyRefusedError,
@@ -265,6 +264,9 @@ class GuardedProvider:
             self._probe = self._probe and not leave.is_probe
         if not (leave.is_single or self._single):
             return self._fetch(symbol, first, last, priority)
+        # A command that only looks at health brings no HTTP client.
+        from resources.http import without_retries
+
         with without_retries():
             return self._fetch(symbol, first, last, priority)
 

@@ -171,9 +171,9 @@ def require_data_source(database: Database, *, simulated: bool) -> None:
     held = row[0] if row else wanted
     if held != wanted:
         remedy = (
-            "set POLYGON_API_KEY or TRADIER_TOKEN"
+            "set POLYGON_API_KEY (or MASSIVE_API_KEY, its other name) or TRADIER_TOKEN"
             if simulated
-            else "unset POLYGON_API_KEY and TRADIER_TOKEN"
+            else "unset POLYGON_API_KEY, MASSIVE_API_KEY and TRADIER_TOKEN"
         )
         raise ConfigurationError(
             f"SWIFTBOLT_DATABASE_URL: this database holds {held} bars and will not take {wanted} "

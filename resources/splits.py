@@ -20,14 +20,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from resources.polygon_splits import SplitsAsked
-from resources.split_judging import believe, doubt, hold_bars, judge_symbol, read_edges
-from swiftbolt_assets.market.listed_splits import Finding, Judged, ListedState, findings
-from swiftbolt_assets.market.nights import stands_out
+from resources.splits_asked import SplitsAsked
 from swiftbolt_assets.market.plan import plan_edge
 from swiftbolt_assets.market.sessions import xnys
-from swiftbolt_assets.market.splits import Split
 
+# Judging needs frames, which cost a command half a second; `status` and `backfill` judge nothing.
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import date
@@ -36,6 +33,8 @@ if TYPE_CHECKING:
     from resources.polygon_splits import SplitsAnswer
     from resources.postgres import Database
     from swiftbolt_assets.errors import ProviderError
+    from swiftbolt_assets.market.listed_splits import Finding, Judged
+    from swiftbolt_assets.market.splits import Split
 
 #: Days before the last answer that are asked for once more: late entries and corrections.
 OVERLAP = timedelta(days=7)
@@ -130,6 +129,8 @@ class SplitBook:
             StorageError: the database refused or went away; nothing was stored.
 
         """
+        from resources.split_judging import hold_bars, judge_symbol
+
         rows = [
             {
                 "ticker": row.symbol,
@@ -183,6 +184,9 @@ class SplitBook:
 
     def listed(self, symbol_id: UUID) -> list[Judged]:
         """Return a symbol's splits as they are listed, and what the prices say of each."""
+        from swiftbolt_assets.market.listed_splits import Judged, ListedState
+        from swiftbolt_assets.market.splits import Split
+
         with self._database.transaction() as connection:
             rows = connection.execute(
                 "select execution_date, split_from, split_to, state, effective_date, seen_ratio"
@@ -207,6 +211,10 @@ class SplitBook:
             StorageError: the database does not answer.
 
         """
+        from resources.split_judging import doubt, hold_bars, judge_symbol, read_edges
+        from swiftbolt_assets.market.listed_splits import findings
+        from swiftbolt_assets.market.nights import stands_out
+
         with self._database.transaction() as connection:
             edges = read_edges(connection, symbol_id, first, last)
             nights = max(0, len(edges) - 1)
@@ -231,6 +239,8 @@ class SplitBook:
             StorageError: the database does not answer.
 
         """
+        from resources.split_judging import believe
+
         with self._database.transaction() as connection:
             row = connection.execute(_STORED_DAYS, (symbol,)).fetchone()
         if row is None:

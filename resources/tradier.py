@@ -39,8 +39,8 @@ T = TypeVar("T")
 # --- limits -------------------------------------------------------------------------------------
 
 NAME = "tradier"
-#: Trading days of 15-minute bars that Tradier keeps for `session_filter=open`.
-DAYS_KEPT = 40
+#: So many weekdays before today Tradier's 15-minute bars begin, closures not counted out.
+WEEKDAYS_KEPT = 41
 #: A limit that a header names is believed within these bounds (60, 120 and 200 have been seen).
 _MOST_PER_MINUTE = 1000
 #: A ticker that it cannot spell today it cannot spell tomorrow.

@@ -43,6 +43,8 @@ _STATES = ("open", "closed", "premarket", "postmarket")
 _TOO_OLD = re.compile(r"must be on or after\s+(\d{4}-\d{2}-\d{2})")
 #: A minute's budget is renewed after one; a header that says more than two is not believed.
 _WINDOW_S, _LONGEST_WINDOW_S = 60.0, 120.0
+#: An instant in seconds has no more digits before the year 2286, one in milliseconds since 2001.
+_DIGITS_OF_SECONDS = 10
 #: Tradier writes the name "null" where it means nothing.
 _NOTHING = (None, "null")
 
@@ -202,14 +204,15 @@ def parse_clock(reply: Reply) -> MarketClock:
 def until_expiry(reply: Reply) -> float:
     """Return the seconds until the budget is renewed, as the headers say; 60 if they do not.
 
-    `X-Ratelimit-Expiry` is in epoch milliseconds of Tradier's clock, so it is compared with the
-    reply's own Date, in whole seconds: one more is waited.
+    `X-Ratelimit-Expiry` is in epoch milliseconds of Tradier's clock, or, by its documents, in
+    seconds, so it is compared with the reply's own Date, in whole seconds: one more is waited.
     """
     expiry = reply.headers.get("x-ratelimit-expiry", "")
     if not (expiry.isascii() and expiry.isdigit()):
         return _WINDOW_S
     sent = http_date(reply.headers.get("date", "")) or reply.received
-    seconds = int(expiry[:16]) / 1000 - sent.timestamp() + 1
+    instant = int(expiry[:16]) / (1 if len(expiry) <= _DIGITS_OF_SECONDS else 1000)
+    seconds = instant - sent.timestamp() + 1
     return seconds if 0 < seconds <= _LONGEST_WINDOW_S else _WINDOW_S
 
 

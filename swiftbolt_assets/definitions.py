@@ -8,25 +8,30 @@ from __future__ import annotations
 
 import dagster as dg
 
-from resources.dagster import PolygonResource, PostgresResource, TradierResource
-from sensors.backfill import Rules, build_backfill_sensor
-from sensors.failures import build_failure_sensor
-from sensors.retention import build_retention_schedule
-from sensors.schedules import build_live_schedule
-from sensors.splits import build_splits_sensor
-from sensors.symbols import build_symbols_sensor
-from sensors.tickers import build_tickers_sensor
-from swiftbolt_assets.assets.bars import build_bar_assets
-from swiftbolt_assets.assets.live import build_live_job
-from swiftbolt_assets.assets.splits import build_splits_job
-from swiftbolt_assets.assets.tickers import build_tickers_job
-from swiftbolt_assets.market.lanes import lowest
-from swiftbolt_assets.market.shards import Shards
-from swiftbolt_assets.market.timeframes import Timeframe
-from swiftbolt_assets.orchestration.forked_runs import fork_runs
-from swiftbolt_assets.orchestration.retention import build_retention_job
-from swiftbolt_assets.orchestration.simulated import SimulatedPolygon, SimulatedTradier
-from swiftbolt_assets.settings import Settings, read_settings
+from swiftbolt_assets.startup import OwnModules
+
+# Dagster imports this with the current folder first, where `resources` may be anybody's.
+with OwnModules():
+    from resources.dagster import PolygonResource, PostgresResource, TradierResource
+    from sensors.backfill import Rules, build_backfill_sensor
+    from sensors.failures import build_failure_sensor
+    from sensors.retention import build_retention_schedule
+    from sensors.schedules import build_live_schedule
+    from sensors.splits import build_splits_sensor
+    from sensors.symbols import build_symbols_sensor
+    from sensors.tickers import build_tickers_sensor
+    from swiftbolt_assets.assets.bars import build_bar_assets
+    from swiftbolt_assets.assets.live import build_live_job
+    from swiftbolt_assets.assets.splits import build_splits_job
+    from swiftbolt_assets.assets.tickers import build_tickers_job
+    from swiftbolt_assets.market.lanes import lowest
+    from swiftbolt_assets.market.shards import Shards
+    from swiftbolt_assets.market.timeframes import Timeframe
+    from swiftbolt_assets.orchestration.env_file import warn_of_env_file
+    from swiftbolt_assets.orchestration.forked_runs import fork_runs
+    from swiftbolt_assets.orchestration.retention import build_retention_job
+    from swiftbolt_assets.orchestration.simulated import SimulatedPolygon, SimulatedTradier
+    from swiftbolt_assets.settings import Settings, read_settings
 
 #: The job of all bar assets of a shard, for launching by name (`Shard.job`).
 FILL_BARS = "fill_bars"
@@ -114,6 +119,7 @@ def tradier_resource(settings: Settings) -> TradierResource:
 @dg.definitions
 def defs() -> dg.Definitions:
     """Return the code location of this installation."""
+    warn_of_env_file()
     settings = read_settings()
     if settings.fork_runs:
         fork_runs()

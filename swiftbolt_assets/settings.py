@@ -23,8 +23,12 @@ from swiftbolt_assets.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-POLYGON_URL = "https://api.polygon.io"
+POLYGON_URL = "https://api.massive.com"
 TRADIER_URL = "https://api.tradier.com"
+#: Two names of one key: Polygon was renamed Massive.
+POLYGON_KEYS = ("POLYGON_API_KEY", "MASSIVE_API_KEY")
+#: How the names of all variables that are read here begin.
+PREFIXES = ("SWIFTBOLT_", "POLYGON_", "MASSIVE_", "TRADIER_", "RESAMPLE_", "MAX_CONCURRENT_JOBS")
 CHECKOUT = Path(__file__).resolve().parent.parent
 #: The market clock's offset in seconds: set by `up` and `demo` for the processes they start, so
 #: that all share one clock.
@@ -158,7 +162,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         first_date=first_date,
         host=_host(env),
         clock=clock,
-        polygon_key=_key(env, "POLYGON_API_KEY"),
+        polygon_key=_polygon_key(env),
         tradier_token=_key(env, "TRADIER_TOKEN"),
         polygon_url=_provider_url(env, "POLYGON_BASE_URL"),
         tradier_url=_provider_url(env, "TRADIER_BASE_URL"),
@@ -346,6 +350,16 @@ def _key(env: Mapping[str, str], name: str) -> str | None:
     if text is not None and not (text.isascii() and text.isprintable() and " " not in text):
         raise ConfigurationError(f"{name}: it holds blanks or control characters; copy it again")
     return text
+
+
+def _polygon_key(env: Mapping[str, str]) -> str | None:
+    found = {key for name in POLYGON_KEYS if (key := _key(env, name))}
+    if len(found) > 1:
+        one, other = POLYGON_KEYS
+        raise ConfigurationError(
+            f"{one}: {other} is another name of it, and the two differ; unset the wrong one"
+        )
+    return next(iter(found), None)
 
 
 def _api_key(env: Mapping[str, str], name: str, *, least: int = _KEY_LENGTH) -> str | None:

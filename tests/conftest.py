@@ -7,7 +7,10 @@ line of a run says so.
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
+import signal
+import time
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +50,30 @@ _numbers = itertools.count(1)
 def find_browser() -> str | None:
     """Return the machine's Chromium."""
     return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+#: What a person's shell may hold and changes what commands do or print.
+SURROUNDINGS = (
+    *("SWIFTBOLT_", "POLYGON_", "MASSIVE_", "TRADIER_", "RESAMPLE_", "MAX_CONCURRENT_JOBS"),
+    *("DAGSTER_", "PG", "PYTHON", "CELERY_", "DJANGO_", "LC_", "LANGUAGE"),
+    *("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "TZ"),
+)
+
+
+def pytest_configure() -> None:
+    """Give tests, and what they start, surroundings that do not depend on who runs them."""
+    for name in [name for name in os.environ if name.startswith(SURROUNDINGS)]:
+        del os.environ[name]
+    os.environ["LANG"] = "C.UTF-8"
+    time.tzset()
+    os.umask(0o022)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        # Under nohup: the run itself goes on, and the programs that it starts hear a hangup.
+        signal.signal(signal.SIGHUP, lambda *_: None)
+    # A script's background ignores it, which would be handed down.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

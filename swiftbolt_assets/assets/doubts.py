@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from resources.tradier import WEEKDAYS_KEPT
 from resources.witnesses import TRADED_SHARES
 from swiftbolt_assets.clock import midnight, new_york_date
 from swiftbolt_assets.errors import ProviderError
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from resources.witnesses import Doubted, Witnesses
     from swiftbolt_assets.assets.filling import Target
 
-#: Weekdays of quarter hours that the other provider keeps, less the day that begins meanwhile.
-_REACH_WEEKDAYS = 40
+#: What the other provider keeps, less the day that begins meanwhile.
+_REACH_WEEKDAYS = WEEKDAYS_KEPT - 1
 #: Bars of the sessions around show that it knows the one in between.
 _AROUND = timedelta(days=5)
 #: For the request limiter: after all else.

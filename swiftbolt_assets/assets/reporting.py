@@ -21,10 +21,6 @@ if TYPE_CHECKING:
 
     from dagster._core.definitions.metadata import RawMetadataValue
 
-#: Dagster stores a batch of events when it is this long, if told so by this variable.
-EVENT_BATCH_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
-EVENT_BATCH_SIZE = 500
-
 
 def report_sessions(
     context: dg.AssetExecutionContext | dg.OpExecutionContext,

@@ -18,9 +18,10 @@ from datetime import date
 import dagster as dg
 
 from resources.dagster import PolygonResource, PostgresResource, Storage
-from resources.polygon_splits import PolygonSplits, SplitsAsked
+from resources.polygon_splits import PolygonSplits
 from resources.provider_health import ProviderHealth
 from resources.splits import SplitBook
+from resources.splits_asked import SplitsAsked
 from swiftbolt_assets.assets.checks import splits_again
 from swiftbolt_assets.errors import BadRequestError, ProviderError, SwiftBoltError
 from swiftbolt_assets.market.shards import UNDIVIDED, Shards

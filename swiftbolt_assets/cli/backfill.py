@@ -44,10 +44,8 @@ def run_backfill(
 
     with ready(settings) as installation:
         from swiftbolt_assets.cli.filling import Wish, fill
-        from swiftbolt_assets.orchestration.instance import prepare_dagster
         from swiftbolt_assets.orchestration.presence import find_platform
 
-        prepare_dagster(settings, installation.database)
         wish = Wish(wanted, window, rank, force)
         outcome = fill(installation, wish, on_platform=find_platform(settings) is not None)
     if as_json:

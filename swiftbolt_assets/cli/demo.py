@@ -16,7 +16,7 @@ from swiftbolt_assets.cli.arguments import parse_port_offset, parse_symbols, par
 from swiftbolt_assets.cli.backfill import DEFAULT_PRIORITY, print_summary
 from swiftbolt_assets.cli.installation import ready
 from swiftbolt_assets.cli.platform import Stop, stop_signals, watch
-from swiftbolt_assets.settings import CLOCK_OFFSET, Settings, read_settings
+from swiftbolt_assets.settings import CLOCK_OFFSET, POLYGON_KEYS, Settings, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ _FREE_REQUESTS = 5
 _NOT_OURS = (
     "SWIFTBOLT_DATABASE_URL",
     "SWIFTBOLT_DAGSTER_URL",
-    "POLYGON_API_KEY",
+    *POLYGON_KEYS,
     "POLYGON_BASE_URL",
     "TRADIER_TOKEN",
     "TRADIER_BASE_URL",

@@ -19,6 +19,7 @@ from swiftbolt_assets.cli.arguments import parse_port_offset
 from swiftbolt_assets.cli.installation import opened
 from swiftbolt_assets.errors import SwiftBoltError
 from swiftbolt_assets.settings import read_settings
+from swiftbolt_assets.startup import own_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,7 +147,7 @@ def _detach(log: Path, offset: int) -> subprocess.Popen[bytes]:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                env=own_environment(os.environ | {"PYTHONUNBUFFERED": "1"}),
             )
     except OSError as error:
         raise SwiftBoltError(f"{log}: {error.strerror}; mend that and start again") from error

@@ -21,7 +21,7 @@ from swiftbolt_assets.market.growth import bytes_a_session
 from swiftbolt_assets.market.lanes import lowest
 from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.shards import shards_needed
-from swiftbolt_assets.settings import read_settings, without_password
+from swiftbolt_assets.settings import POLYGON_KEYS, read_settings, without_password
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,7 +80,7 @@ def _findings() -> Iterator[Finding]:
 
 def _local(settings: Settings) -> Iterator[Finding]:
     yield _home(settings.home)
-    source = "simulated: set POLYGON_API_KEY (and TRADIER_TOKEN) for real bars"
+    source = f"simulated: set {' or '.join(POLYGON_KEYS)} (and TRADIER_TOKEN) for real bars"
     if not settings.simulated:
         missing = [
             name

@@ -38,6 +38,8 @@ def run_env(*, stop: bool) -> None:
         # What the chart app reads.
         "SUPABASE_URL": platform.api_url if platform else http_address(LOOPBACK, API_PORT),
         "SUPABASE_ANON_KEY": keys.anon,
+        # Dagster's commands, too, import nothing from the folder they are started in.
+        **{name: os.environ.get(name, "") for name in ("PYTHONSAFEPATH", "PYTHONPATH")},
     }
     if keys.jwt_secret:
         environment["SWIFTBOLT_JWT_SECRET"] = keys.jwt_secret

@@ -1,7 +1,10 @@
 """Filling from the command line: launch, watch, and say what came of it.
 
 Shared by `backfill`, which launches, and `demo`, which lets the platform find its own work. What
-belongs here: one fill of some symbols and its summary. What does not: how a run is launched
+launches is imported where something is launched: Dagster takes seconds, and a symbol that is
+covered needs no run (`covered.py`).
+
+What belongs here: one fill of some symbols and its summary. What does not: how a run is launched
 (`orchestration/launching.py`).
 """
 
@@ -13,7 +16,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from resources.dagster import PostgresResource
 from resources.progress import failures, is_pending, mark, progress, unbelieved
 from resources.provider_health import ProviderHealth
 from resources.rate_limit import PATIENT_S, closed_for, limiter
@@ -22,19 +24,16 @@ from resources.symbols import ensure_symbols
 from resources.tracking import track
 from resources.wanted import Change, change_definitions
 from resources.work import WorkQueue
-from swiftbolt_assets.assets.checks import splits_again
-from swiftbolt_assets.assets.splits import look_up_without_waiting
+from swiftbolt_assets.cli.covered import uncovered
 from swiftbolt_assets.cli.progress import FillProgress
 from swiftbolt_assets.cli.workers import LOOK_EVERY_S, WorkerNews
-from swiftbolt_assets.definitions import FILL_BARS, build_definitions, polygon_resource
 from swiftbolt_assets.errors import StorageError, SwiftBoltError
 from swiftbolt_assets.market.shards import Shards
-from swiftbolt_assets.orchestration.instance import open_instance
-from swiftbolt_assets.orchestration.launching import RunSpec, run_here, run_on_platform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from resources.postgres import Database
     from resources.progress import Mark, Progress
     from swiftbolt_assets.cli.arguments import Window
     from swiftbolt_assets.cli.installation import Installation
@@ -123,19 +122,34 @@ def fill(installation: Installation, wish: Wish, *, on_platform: bool) -> Outcom
     work = WorkQueue(installation.database)
     for symbol in wish.symbols:
         work.restart(symbol)
-    launch = partial(_launch, on_platform=on_platform)
+    left = wish.symbols if wish.force else uncovered(installation, wish.symbols, wish.window)
+    launch = partial(_launch, symbols=left, on_platform=on_platform)
     news = None
     if on_platform:
         database = installation.database
         news = WorkerNews(installation.settings, database, first_s=LOOK_EVERY_S).look
     outcome = _watched(installation, wish, launch, news=news)
     if not on_platform:
-        _look_up_splits(installation.settings, wish.symbols)
+        _look_up_splits(installation.settings, installation.database, wish.symbols)
     return outcome
 
 
-def _look_up_splits(settings: Settings, symbols: Sequence[str]) -> None:
+def _look_up_splits(settings: Settings, database: Database, symbols: Sequence[str]) -> None:
     """Ask for splits after the bars; bars that are there are there, whatever comes of it."""
+    try:
+        due = SplitBook(database).due(settings.clock.today())
+    except SwiftBoltError as error:
+        _LOG.warning("splits: %s", error)
+        return
+    if not any(one.symbol in {None, *symbols} for one in due):
+        return
+
+    from resources.dagster import PostgresResource
+    from swiftbolt_assets.assets.checks import splits_again
+    from swiftbolt_assets.assets.splits import look_up_without_waiting
+    from swiftbolt_assets.definitions import polygon_resource
+    from swiftbolt_assets.orchestration.instance import open_instance
+
     storage = PostgresResource().open()
     try:
         changed = look_up_without_waiting(storage, polygon_resource(settings), symbols)
@@ -227,15 +241,26 @@ def _wait_for_queue(installation: Installation, wish: Wish) -> list[str]:
         time.sleep(_POLL_S)
 
 
-def _launch(installation: Installation, wish: Wish, *, on_platform: bool) -> list[str]:
+def _launch(
+    installation: Installation, wish: Wish, *, symbols: Sequence[str], on_platform: bool
+) -> list[str]:
+    """Launch a run for each of some symbols of a wish, and wait; return what went wrong."""
+    if not symbols:
+        return []
+
+    from swiftbolt_assets.definitions import FILL_BARS, build_definitions
+    from swiftbolt_assets.orchestration.instance import prepare_dagster
+    from swiftbolt_assets.orchestration.launching import RunSpec, run_here, run_on_platform
+
     settings = installation.settings
+    prepare_dagster(settings, installation.database)
     health = ProviderHealth(installation.database.connect)
     definitions = None if on_platform else build_definitions(settings)
     shards = Shards(settings.shards)
     errors: list[str] = []
     # One probe a command: a wrong key costs one request, not one a symbol.
     probe = True
-    for position, symbol in enumerate(wish.symbols):
+    for position, symbol in enumerate(symbols):
         spec = RunSpec(
             symbol=symbol,
             first=wish.window.sessions[0].day,
@@ -252,7 +277,7 @@ def _launch(installation: Installation, wish: Wish, *, on_platform: bool) -> lis
                 run_on_platform(settings, job, spec)
             probe = False
         except SwiftBoltError as error:
-            rest = len(wish.symbols) - position - 1
+            rest = len(symbols) - position - 1
             cooling = health.cooling(_HISTORY)
             # Whom the provider does not know says nothing of the next one.
             probe = cooling is not None and cooling.is_of_refusals and len(errors) < _REFUSED

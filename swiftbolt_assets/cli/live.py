@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from resources.contract import BarProvider
     from resources.dagster import Storage
-    from resources.live import LiveBook, TodaysBars
+    from resources.live import TodaysBars
+    from resources.postgres import Database
     from swiftbolt_assets.assets.refreshing import Refreshed
     from swiftbolt_assets.market.live import Watched
     from swiftbolt_assets.market.sessions import Session
@@ -57,17 +58,11 @@ def run_live(symbols: Sequence[str], *, once: bool, as_json: bool) -> None:
             "TRADIER_TOKEN: it is unset, so today's bars are off; set it to refresh them"
         )
     with ready(settings) as installation:
-        from resources.dagster import open_storage
-        from resources.live import LiveBook
         from resources.symbols import ensure_symbols
-        from swiftbolt_assets.definitions import tradier_resource
 
         if wanted:
             ensure_symbols(installation.database, wanted)
-        storage = open_storage(installation.database, settings.clock)
-        provider = tradier_resource(settings).open(storage, probe=True)
-        assert provider is not None  # noqa: S101 - said above
-        desk = _Desk(settings, storage, LiveBook(installation.database), provider, wanted)
+        desk = _Desk(settings, installation.database, wanted)
         try:
             desk.serve(once=once, as_json=as_json)
         except KeyboardInterrupt:
@@ -75,7 +70,7 @@ def run_live(symbols: Sequence[str], *, once: bool, as_json: bool) -> None:
             if once:
                 raise
         finally:
-            storage.close()
+            desk.close()
     sys.exit(1 if desk.failed else 0)
 
 
@@ -85,18 +80,35 @@ class _Desk:
     def __init__(
         self,
         settings: Settings,
-        storage: Storage,
-        book: LiveBook,
-        provider: BarProvider,
+        database: Database,
         wanted: Sequence[str],
     ) -> None:
+        from resources.live import LiveBook
+
         self._settings = settings
-        self._storage = storage
-        self._book = book
-        self._provider = provider
+        self._database = database
+        self._book = LiveBook(database)
         self._wanted = wanted
+        self._opened: tuple[Storage, BarProvider] | None = None
         #: Whether a symbol of the latest round failed.
         self.failed = False
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if self._opened is not None:
+            self._opened[0].close()
+
+    def _open(self) -> tuple[Storage, BarProvider]:
+        """Return what a round works with; a command that finds nobody due never needs it."""
+        if self._opened is None:
+            from resources.dagster import open_storage
+            from swiftbolt_assets.definitions import tradier_resource
+
+            storage = open_storage(self._database, self._settings.clock)
+            provider = tradier_resource(self._settings).open(storage, probe=True)
+            assert provider is not None  # noqa: S101 - said when the command began
+            self._opened = storage, provider
+        return self._opened
 
     def serve(self, *, once: bool, as_json: bool) -> None:
         """Serve rounds until nothing more comes today."""
@@ -105,8 +117,8 @@ class _Desk:
 
         is_first = True
         while True:
-            now = self._storage.clock.now()
-            session = xnys().session(self._storage.clock.today())
+            now = self._settings.clock.now()
+            session = xnys().session(self._settings.clock.today())
             watched = self._watched()
             closed = closed_hours(xnys(), now)
             # The first round asks for all: whoever types the command wants to see bars now.
@@ -141,11 +153,12 @@ class _Desk:
         from swiftbolt_assets.definitions import derived_timeframes
 
         derived = derived_timeframes(self._settings)
-        work = Round(self._storage, self._book, self._provider, session, derived)
+        storage, provider = self._open()
+        work = Round(storage, self._book, provider, session, derived)
         rows = []
         for one in work.run(asked):
             stored = self._book.stored([one.watched.symbol_id], session)
-            row = _row(one, stored.get(one.watched.symbol_id), self._storage.clock.now())
+            row = _row(one, stored.get(one.watched.symbol_id), self._settings.clock.now())
             rows.append(row)
             if row["error"] is not None:
                 click.echo(f"swiftbolt: {row['symbol']}: {row['error']}", err=True)
@@ -158,7 +171,7 @@ class _Desk:
         if as_json:
             report = {
                 "date": session.day.isoformat(),
-                "at": self._storage.clock.now().isoformat(),
+                "at": self._settings.clock.now().isoformat(),
                 "simulated": self._settings.simulated,
                 "requests": sum(row["requests"] for row in rows),
                 "not_asked": rest,
@@ -170,7 +183,7 @@ class _Desk:
             click.echo(note)
 
     def _nap(self, until: datetime) -> None:
-        left = (until - self._storage.clock.now()).total_seconds()
+        left = (until - self._settings.clock.now()).total_seconds()
         time.sleep(min(max(left, 1.0), _LONGEST_NAP_S))
 
 

@@ -5,7 +5,11 @@ starts in a fraction of a second. What belongs here: declarations, and how an er
 line. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 """
 
-from __future__ import annotations
+# No `from __future__ import annotations`: as a module it would be looked up in the current folder.
+if __name__ == "__main__":
+    from swiftbolt_assets import startup
+
+    startup.begin()
 
 import os
 import signal
@@ -310,7 +314,7 @@ def _run() -> int:
     return code if isinstance(code, int) else 0
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
+def _interrupt(_number: int, _frame: "FrameType | None") -> None:
     raise KeyboardInterrupt
 
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from swiftbolt_assets.errors import SwiftBoltError
-from swiftbolt_assets.settings import read_settings
+from swiftbolt_assets.settings import POLYGON_KEYS, read_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_SECRETS = ("POLYGON_API_KEY", "TRADIER_TOKEN")
+_SECRETS = (*POLYGON_KEYS, "TRADIER_TOKEN")
 _URLS = ("SWIFTBOLT_DATABASE_URL", "SWIFTBOLT_DAGSTER_URL")
 _SHOWN = 200
 

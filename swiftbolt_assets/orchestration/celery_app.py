@@ -21,9 +21,16 @@ _TIMEOUT_S = 5.0
 _RUNS_A_CHILD = 100
 
 
+class _Configuration:
+    """Nothing: all is said below."""
+
+    result_backend = None
+
+
 def celery_app(broker_url: str | None) -> Celery:
     """Return an application on a broker; nothing is connected."""
-    app = Celery("swiftbolt", set_as_current=False)
+    # Named, so that it asks neither CELERY_CONFIG_MODULE nor DJANGO_SETTINGS_MODULE for another's.
+    app = Celery("swiftbolt", set_as_current=False, config_source=_Configuration, fixups=())
     app.conf.update(
         broker_url=broker_url,
         broker_connection_retry_on_startup=True,

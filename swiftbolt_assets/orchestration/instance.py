@@ -18,10 +18,11 @@ import psycopg
 import psycopg.sql
 
 from resources.connecting import connect, first_line
+from resources.dagster_state import DagsterState
 from resources.embedded import locate
-from resources.postgres import sibling_database
+from resources.postgres import Database, sibling_database
 from resources.symbols import partition_tickers
-from swiftbolt_assets.assets.reporting import EVENT_BATCH_SIZE, EVENT_BATCH_VARIABLE
+from swiftbolt_assets.assets.batches import EVENT_BATCH_SIZE, EVENT_BATCH_VARIABLE
 from swiftbolt_assets.errors import StorageError
 from swiftbolt_assets.market.shards import Shards
 from swiftbolt_assets.orchestration.configuration import dagster_yaml
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
     from dagster import DagsterInstance
 
-    from resources.postgres import Database
     from swiftbolt_assets.settings import Settings
 
 DAGSTER_URL = "SWIFTBOLT_DAGSTER_URL"
@@ -100,6 +100,9 @@ def prepare_dagster(settings: Settings, database: Database) -> bool:
 
     """
     write_configuration(dagster_home(settings), settings)
+    tickers = partition_tickers(database)
+    if _is_prepared(settings, tickers):
+        return False
     with database.connect() as lock:
         lock.execute("select pg_advisory_lock(hashtextextended('swiftbolt dagster schema', 0))")
         _ensure_database(plain_dagster_url(settings), database)
@@ -108,8 +111,21 @@ def prepare_dagster(settings: Settings, database: Database) -> bool:
             is_older = _is_older(instance)
             if is_older:
                 instance.upgrade()
-            add_partitions(instance, partition_tickers(database), Shards(settings.shards))
+            add_partitions(instance, tickers, Shards(settings.shards))
     return is_older
+
+
+def _is_prepared(settings: Settings, tickers: Iterable[str]) -> bool:
+    """Return whether Dagster's database has all that it needs; Dagster is not imported for that."""
+    state = DagsterState(Database(plain_dagster_url(settings), settings.clock.offset))
+    divided = Shards(settings.shards).divided(tickers)
+    try:
+        return state.is_newest() and state.has_partitions(
+            {shard.partition_set: symbols for shard, symbols in divided.items()}
+        )
+    except StorageError:
+        # It is missing or empty; whoever prepares it tells what stands in the way.
+        return False
 
 
 def write_configuration(home: Path, settings: Settings) -> None:

@@ -105,6 +105,8 @@ def _code_location(settings: Settings, path: Path) -> Service:
     # A unix socket in a private folder: whoever reaches a code server runs code in it.
     command = [sys.executable, "-m", "dagster", "api", "grpc", "--socket", str(path)]
     command += ["-m", "swiftbolt_assets.definitions", "--location-name", LOCATION]
+    # Else the folder goes with each run, to workers too, and comes first where they import.
+    command += ["--empty-working-directory"]
     command += _log_format(settings)
 
     def look() -> Callable[[], object]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from swiftbolt_assets.errors import SwiftBoltError
 from swiftbolt_assets.orchestration import guard
 from swiftbolt_assets.orchestration.logs import rotate
+from swiftbolt_assets.startup import own_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -67,7 +68,8 @@ class Supervisor:
     its background with SIGINT, and Dagster copies that to SIGTERM.)
 
     Args:
-        logs: folder of the services' logs.
+        logs: folder of the services' logs, which they run in: Dagster imports from the current
+            folder and takes settings from a `.env` there, whoever's it is.
         environment: of the services.
         on_change: told each service's process id, by name, once all run and after each change.
 
@@ -80,7 +82,7 @@ class Supervisor:
         on_change: Callable[[dict[str, int]], None] = lambda _: None,
     ) -> None:
         self._logs = logs
-        self._environment = dict(environment)
+        self._environment = own_environment(dict(environment))
         self._on_change = on_change
         self._children: list[_Child] = []
         self._guard: subprocess.Popen[bytes] | None = None
@@ -167,13 +169,14 @@ class Supervisor:
             time.sleep(_POLL_S)
 
     def _spawn(self, service: Service) -> subprocess.Popen[bytes]:
+        self._logs.mkdir(parents=True, exist_ok=True)
         if self._guard is None:
             self._start_guard()
-        self._logs.mkdir(parents=True, exist_ok=True)
         path = self._logs / f"{service.name}.log"
         with path.open("ab") as log:
             process = subprocess.Popen(
                 list(service.command),
+                cwd=self._logs,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -191,6 +194,7 @@ class Supervisor:
     def _start_guard(self) -> None:
         self._guard = subprocess.Popen(
             [sys.executable, "-m", guard.__name__],
+            cwd=self._logs,
             stdin=subprocess.PIPE,
             env=self._environment,
             start_new_session=True,

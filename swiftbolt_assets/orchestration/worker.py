@@ -51,12 +51,18 @@ class _Life:
     slots: int
     say: Callable[[str], None]
     log: Path
+    survives_hangup: bool
     over: threading.Event = field(default_factory=threading.Event)
     _met: bool = False
     _told: str | None = None
 
     def begin(self, **_: object) -> None:
         """Register, and beat from now on."""
+        # Celery's own answer to a hangup is to start the worker anew, under nohup, too.
+        signal.signal(
+            signal.SIGHUP,
+            signal.SIG_IGN if self.survives_hangup else signal.getsignal(signal.SIGTERM),
+        )
         host = socket.gethostname()
         gone = [one for one, pid in self.book.of_host(host).items() if not lives(pid)]
         self.book.forget(gone)
@@ -151,13 +157,16 @@ def serve(
 
     """
     home = log.parent
+    # Celery looks for its plug-ins in the current folder first.
+    os.chdir(home)
     write_configuration(home, settings)
     # For the runs, which Dagster opens by its environment.
     os.environ.update(dagster_environment(settings) | {"DAGSTER_HOME": str(home)})
     os.environ.pop("SWIFTBOLT_NOW", None)
     book, worker_id = WorkerBook(open_database(settings)), uuid4()
     queue = own_queue(settings, book)
-    life = _Life(book, worker_id, name, queue, slots, say, log)
+    survives = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    life = _Life(book, worker_id, name, queue, slots, say, log, survives)
     app = celery_app(settings.broker_url)
     app.conf.task_queues = [code_queue(queue)]
 

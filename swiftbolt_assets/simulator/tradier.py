@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 _INTERVALS = {"tick": 1, "1min": 1, "5min": 5, "15min": 15}
 # How many weekdays back `start` may lie, by interval: regular hours alone, all hours.
-_HISTORY = {"tick": (5, 5), "1min": (20, 10), "5min": (40, 18), "15min": (40, 18)}
+_HISTORY = {"tick": (5, 5), "1min": (20, 10), "5min": (41, 41), "15min": (41, 41)}
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2})?)?")
 _PRICES = ("open", "high", "low", "close")
 _SATURDAY = 5

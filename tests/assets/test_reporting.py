@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pytest
 
-from swiftbolt_assets.assets.reporting import EVENT_BATCH_SIZE, EVENT_BATCH_VARIABLE
+from swiftbolt_assets.assets.batches import EVENT_BATCH_SIZE, EVENT_BATCH_VARIABLE
 from swiftbolt_assets.orchestration.instance import open_instance
 from swiftbolt_assets.orchestration.storage import BatchedEventLogStorage
 

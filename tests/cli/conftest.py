@@ -7,7 +7,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -33,7 +32,10 @@ NOW = "2026-11-20T17:30:00-05:00"
 PROJECT = Path(embedded.__file__).parents[1]
 COMMAND = (sys.executable, "-m", "swiftbolt_assets.cli.main")
 #: What a person's shell may hold and a test must not.
-_OURS = ("SWIFTBOLT_", "POLYGON_", "TRADIER_", "DAGSTER_", "RESAMPLE_", "MAX_CONCURRENT_JOBS", "PG")
+_OURS = (
+    *("SWIFTBOLT_", "POLYGON_", "MASSIVE_", "TRADIER_", "RESAMPLE_", "MAX_CONCURRENT_JOBS"),
+    *("DAGSTER_", "PG"),
+)
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
@@ -59,12 +61,13 @@ class Shell:
         *arguments: str,
         argv: Sequence[str] = COMMAND,
         stdin: str | None = None,
+        cwd: Path = PROJECT,
         **environment: str,
     ) -> subprocess.Popen[str]:
         """Start a command of swiftbolt, or another program."""
         process = subprocess.Popen(
             [*argv, *arguments],
-            cwd=PROJECT,
+            cwd=cwd,
             env=self.environment | environment,
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -195,14 +198,6 @@ class Market:
         request = urllib.request.Request(self.url + path, data=data, method=method)
         with urllib.request.urlopen(request, timeout=20) as reply:
             return json.load(reply)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _heard_interrupts() -> Iterator[None]:
-    """Let commands hear SIGINT, which tests in a script's background ignore and hand down."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -73,3 +73,33 @@ def test_a_server_that_is_told_to_stop_the_moment_it_serves_stops() -> None:
             finally:
                 server.kill()
             assert (rest, server.returncode) == ("stopped\n", 0)
+
+
+def test_under_nohup_a_hangup_stops_nothing() -> None:
+    with subprocess.Popen(
+        ["sh", "-c", 'trap "" HUP; exec "$0" -c "$1"', sys.executable, SERVER],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "serving\n"
+        server.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            server.wait(1)
+        server.send_signal(signal.SIGTERM)
+        rest, _ = server.communicate(timeout=30)
+    assert (rest, server.returncode) == ("stopped\n", 0)
+
+
+@pytest.mark.parametrize("ignored", ["HUP", "INT TERM"])
+def test_these_tests_pass_where_the_shell_ignores_signals(ignored: str) -> None:
+    """`nohup make test`, and a script's background."""
+    chosen = f"{__file__}::{test_a_signal_just_before_the_wait_ends_it.__name__}"
+    arguments = ("-m", "pytest", "-q", "-p", "no:cacheprovider", chosen)
+    done = subprocess.run(
+        ["sh", "-c", f'trap "" {ignored}; exec "$0" "$@"', sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout

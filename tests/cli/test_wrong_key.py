@@ -64,6 +64,7 @@ def test_a_wrong_key_costs_little_and_is_told_and_shown_nowhere(
     provider = market(polygon_keys=frozenset({"right"}), tradier_tokens=frozenset({"right"}))
     environment = {
         "POLYGON_API_KEY": KEY,
+        "MASSIVE_API_KEY": KEY,
         "TRADIER_TOKEN": TOKEN,
         "POLYGON_BASE_URL": provider.url,
         "TRADIER_BASE_URL": provider.url,

@@ -63,6 +63,7 @@ BAD = [
     (CLOCK_OFFSET, "-1e11"),
     (CLOCK_OFFSET, "60"),
     ("POLYGON_API_KEY", "secret key"),
+    ("MASSIVE_API_KEY", "secret key"),
     ("POLYGON_API_KEY", "secret\u00e9key"),
     ("POLYGON_API_KEY", "secret\nkey"),
     ("TRADIER_TOKEN", "secret\x7fkey"),
@@ -177,6 +178,22 @@ def test_the_profile_celery_needs_a_broker() -> None:
 def test_either_key_alone_ends_the_simulation() -> None:
     assert not read_settings({"POLYGON_API_KEY": "k"}).simulated
     assert not read_settings({"TRADIER_TOKEN": "k"}).simulated
+
+
+@pytest.mark.parametrize("other", [{}, {"POLYGON_API_KEY": ""}, {"POLYGON_API_KEY": " key_1\n"}])
+def test_massives_name_of_the_key_is_as_good_as_polygons(other: dict[str, str]) -> None:
+    found = read_settings({"MASSIVE_API_KEY": "key_1", **other})
+    assert (found.polygon_key, found.simulated) == ("key_1", False)
+    assert read_settings({"MASSIVE_API_KEY": "  "}).simulated
+
+
+def test_two_names_of_one_key_that_differ_are_refused_in_one_line_that_names_both() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read_settings({"POLYGON_API_KEY": "secret-1", "MASSIVE_API_KEY": "secret-2"})
+    assert str(caught.value) == (
+        "POLYGON_API_KEY: MASSIVE_API_KEY is another name of it, and the two differ; "
+        "unset the wrong one"
+    )
 
 
 def test_the_repr_shows_no_secret() -> None:

@@ -14,10 +14,12 @@ import pytest
 from resources.endpoint import Secret
 from resources.polygon import PolygonClient
 from resources.replies import Parsed, Request
+from swiftbolt_assets.cli.unexpected import describe
 from swiftbolt_assets.errors import ConfigurationError, ProviderError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 KEY = "sekret-Key_0123456789"
 DAYS = date(2025, 7, 1), date(2025, 7, 3)
@@ -121,3 +123,13 @@ def test_a_key_that_no_header_can_carry_names_its_variable_only(text: str) -> No
     with pytest.raises(ConfigurationError, match=r"^POLYGON_API_KEY: ") as caught:
         Secret(text, "POLYGON_API_KEY")
     assert not text.strip() or text not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["POLYGON_API_KEY", "MASSIVE_API_KEY", "TRADIER_TOKEN"])
+def test_an_unforeseen_error_shows_no_key_by_any_of_its_names(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWIFTBOLT_HOME", str(tmp_path))
+    monkeypatch.setenv(name, KEY)
+    assert KEY not in describe(RuntimeError(f"it said {KEY}"))
+    assert KEY not in (tmp_path / "log" / "errors.log").read_text("utf-8")

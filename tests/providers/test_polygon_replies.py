@@ -317,7 +317,7 @@ def test_a_symbol_that_names_a_folder_is_refused(symbol: str) -> None:
         bars_request(symbol, date(2025, 7, 1), date(2025, 7, 1))
 
 
-BASE = "https://api.polygon.io"
+BASE = "https://api.massive.com"
 NEXT = "/v2/aggs/ticker/AAPL/range/15/minute/1751378400000/2025-07-03"
 
 
@@ -326,6 +326,8 @@ NEXT = "/v2/aggs/ticker/AAPL/range/15/minute/1751378400000/2025-07-03"
     [
         (f"https://api.polygon.io{NEXT}?cursor=bGltaXQ9Mg", BASE),
         (f"https://api.massive.com{NEXT}?cursor=bGltaXQ9Mg&apiKey=stolen&token=x", BASE),
+        (f"https://api.massive.com{NEXT}?cursor=bGltaXQ9Mg", "https://api.polygon.io"),
+        (f"https://api.polygon.io{NEXT}?cursor=bGltaXQ9Mg", "https://proxy.example/massive"),
         (f"http://sim:8000/polygon{NEXT}?cursor=bGltaXQ9Mg", "http://sim:8000/polygon"),
         (f"http://sim:8000{NEXT}?cursor=bGltaXQ9Mg", "http://sim:8000/polygon"),
     ],

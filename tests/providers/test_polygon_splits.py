@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resources.polygon_splits import PolygonSplits, SplitsAnswer, SplitsAsked
+from resources.polygon_splits import PolygonSplits, SplitsAnswer
+from resources.splits_asked import SplitsAsked
 from swiftbolt_assets.errors import (
     MalformedReplyError,
     PermissionDeniedError,

@@ -268,6 +268,9 @@ def test_a_refused_token_names_its_variable() -> None:
             60,
         ),
         ({"x_ratelimit_expiry": "1795190780000"}, 20),
+        # As its documents have it, in seconds.
+        ({"x_ratelimit_expiry": "1795190780"}, 20),
+        ({"x_ratelimit_expiry": "1795190000"}, 60),
         ({"x_ratelimit_expiry": "1795190000000"}, 60),
         ({"x_ratelimit_expiry": "9" * 400}, 60),
         ({"x_ratelimit_expiry": "soon"}, 60),

@@ -181,9 +181,8 @@ def test_B8_every_command_of_the_readme_runs(installation: dict[str, str]) -> No
 def test_every_variable_is_read_and_explained() -> None:
     """`.env.example`, the settings' reader and the README speak of the same variables."""
     reader = (ROOT / "swiftbolt_assets" / "settings.py").read_text("utf-8")
-    names = (
-        r"\b(?:SWIFTBOLT_[A-Z_]+|POLYGON_[A-Z_]+|TRADIER_[A-Z_]+|MAX_[A-Z_]+|RESAMPLE_[A-Z0-9_]+)\b"
-    )
+    prefixes = "SWIFTBOLT|POLYGON|MASSIVE|TRADIER|MAX|RESAMPLE"
+    names = rf"\b(?:{prefixes})_[A-Z0-9_]+\b"
     read = set(re.findall(rf'"({names})"', reader))
     explained = set(re.findall(rf"^#({names})=", EXAMPLE, re.MULTILINE))
     assert read == explained

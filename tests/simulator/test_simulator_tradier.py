@@ -127,14 +127,27 @@ def test_minutes_after_now_do_not_exist_and_the_running_bar_is_partial(start: St
     assert bars(api, "AAPL", **window) is None
 
 
-def test_a_start_that_is_too_old_is_refused_with_the_oldest_date(start: Start) -> None:
-    monday = datetime(2024, 3, 11, 15, 0, tzinfo=UTC)
-    api = start(now=lambda: monday)
-    params = {"symbol": "AAPL", "interval": "15min", "session_filter": "open"}
-    reply = api.get(SALES, params={**params, "start": "2024-01-12 09:30"})
+@pytest.mark.parametrize("hours", ["open", "all"])
+@pytest.mark.parametrize(
+    ("today", "before", "oldest"),
+    [
+        # What Tradier itself has named: 41 weekdays, a closure no less than any other.
+        ("2024-03-12", "2024-01-14", "2024-01-15"),
+        ("2026-04-27", "2026-02-26", "2026-02-27"),
+        ("2026-08-14", "2026-06-17", "2026-06-18"),
+        ("2026-09-29", "2026-07-31", "2026-08-03"),
+    ],
+)
+def test_a_start_that_is_too_old_is_refused_with_the_oldest_date(
+    start: Start, today: str, before: str, oldest: str, hours: str
+) -> None:
+    noon = datetime.fromisoformat(f"{today}T16:00:00+00:00")
+    api = start(now=lambda: noon)
+    params = {"symbol": "AAPL", "interval": "15min", "session_filter": hours}
+    reply = api.get(SALES, params={**params, "start": f"{before} 09:30"})
     assert reply.status_code == 400
-    assert reply.text == "Invalid parameter, start: must be on or after 2024-01-15 00:00:00."
-    assert api.get(SALES, params={**params, "start": "2024-01-16 09:30"}).status_code == 200
+    assert reply.text == f"Invalid parameter, start: must be on or after {oldest} 00:00:00."
+    assert api.get(SALES, params={**params, "start": f"{oldest} 00:00"}).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 def test_the_demo_ends_with_two_complete_years(shell: Any, port_offset: str) -> None:
     # What belongs to the user's own installation does not leak in.
-    mine = {"POLYGON_API_KEY": "a-real-key", "POLYGON_BASE_URL": "http://127.0.0.1:1"}
+    mine = {"MASSIVE_API_KEY": "a-real-key", "POLYGON_BASE_URL": "http://127.0.0.1:1"}
     done = shell.run("demo", "--exit", "--port-offset", port_offset, timeout=240, **mine)
     assert done.code == 0, done.err
     assert "AAPL 2024-11-20..2026-11-20: complete (simulated)" in done.out
