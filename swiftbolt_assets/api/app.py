@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 
+from resources.calendar import CalendarInForce
 from resources.callers import CallerPool
 from resources.jwks import PublicKeys
 from swiftbolt_assets.api import (
@@ -92,6 +93,7 @@ def build_app(settings: Settings, database: Database, keys: ApiKeys, host: str) 
         lifespan=_lifespan,
     )
     pool = CallerPool(database)
+    calendar = CalendarInForce(database)
     prospects = coverage.Prospects(pool, settings.polygon_per_minute)
     app.state.api = ApiState(
         settings=settings,
@@ -101,6 +103,7 @@ def build_app(settings: Settings, database: Database, keys: ApiKeys, host: str) 
         newsroom=news.Newsroom(database, pool, prospects),
         prospects=prospects,
         quote_desk=quotes.QuoteDesk(settings, database),
+        calendar=calendar,
         is_local=host in LOOPBACK_HOSTS,
     )
     public_keys = PublicKeys(settings.jwks_url).of_token if settings.jwks_url else None

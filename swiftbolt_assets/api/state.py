@@ -13,6 +13,7 @@ from swiftbolt_assets.api.keys import LOOPBACK_HOSTS
 if TYPE_CHECKING:
     from fastapi import Request
 
+    from resources.calendar import CalendarInForce
     from resources.callers import CallerPool
     from resources.postgres import Database
     from swiftbolt_assets.api.coverage import Prospects
@@ -36,6 +37,7 @@ class ApiState:
         newsroom: tells who watches.
         prospects: tells when a symbol will be complete.
         quote_desk: answers what prices are now.
+        calendar: the exchange's sessions, with what was announced lately.
         is_local: whether it listens on loopback only.
 
     """
@@ -47,6 +49,7 @@ class ApiState:
     newsroom: Newsroom
     prospects: Prospects
     quote_desk: QuoteDesk
+    calendar: CalendarInForce
     is_local: bool
 
 
