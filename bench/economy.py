@@ -22,6 +22,7 @@ from resources.rate_limit import limiter
 from resources.symbols import ensure_symbols
 from swiftbolt_assets.assets.filling import Filler, Target
 from swiftbolt_assets.market.plan import theoretical_minimum
+from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.simulator.config import SimulatorConfig
 from swiftbolt_assets.simulator.server import SimulatorThread
 
@@ -81,7 +82,7 @@ def fill_over_http(database: Database, url: str, symbol: str, symbol_id: UUID) -
         record=ledger.record_request,
     )
     try:
-        filler = Filler(PolygonClient(transport), store, ledger)
+        filler = Filler(PolygonClient(transport), store, ledger, xnys())
         target = Target(symbol, symbol_id, 100, DERIVED)
         for _ in filler.fill(target, two_years(), now=WALL):
             pass

@@ -13,6 +13,7 @@ from replies import LAST, WALL, Recorded, two_years, windows
 from resources.bars import BarStore
 from resources.ledger import Ledger
 from swiftbolt_assets.assets.filling import Filler, Target
+from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.timeframes import Timeframe
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def fill(
 ) -> list[Filled]:
     """Fill two years of some symbols, each reply committed before the next is read."""
     opened = store or BarStore(database)
-    filler = Filler(recorded, opened, Ledger(database))
+    filler = Filler(recorded, opened, Ledger(database), xnys())
     try:
         return [
             filled

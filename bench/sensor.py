@@ -23,6 +23,7 @@ from resources.work import WorkQueue
 from sensors.backfill import Rules, take_on
 from swiftbolt_assets.assets.partitions import bar_partitions
 from swiftbolt_assets.clock import Clock
+from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.shards import WHOLE
 from swiftbolt_assets.orchestration.launching import requests_for
 
@@ -49,7 +50,9 @@ def measure(server: Server, repetitions: int) -> Group:
         full = _ticks(storage, repetitions, [])
         claims: list[Claim] = []
         claiming = _ticks(storage, repetitions, claims, more=1)
-        make = partial(requests_for, shard=WHOLE, partitions=bar_partitions(FIRST_PARTITION))
+        make = partial(
+            requests_for, shard=WHOLE, partitions=bar_partitions(FIRST_PARTITION), calendar=xnys()
+        )
         making = Timings(tuple(timed(partial(make, claim)) for claim in claims))
         with database.transaction() as connection:
             connection.execute("update job_runs set status = 'success', claim_id = null")

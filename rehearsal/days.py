@@ -291,12 +291,13 @@ class Days:
             polygon = _PacedPolygon(base_url=None, requests_per_minute=0).over(self._transport)
             for claim in claims:
                 provider = polygon.open(storage)
-                self._run(storage, claim, Filler(provider, storage.bars, storage.ledger))
+                filler = Filler(provider, storage.bars, storage.ledger, storage.calendar)
+                self._run(storage, claim, filler)
         return len(claims)
 
     def _run(self, storage: Storage, claim: Claim, filler: Filler) -> None:
         target = Target(claim.symbol, storage.symbol(claim.symbol), claim.priority, _DERIVED)
-        sessions = xnys().between(claim.slices[-1].first, claim.slices[0].last)
+        sessions = storage.calendar.between(claim.slices[-1].first, claim.slices[0].last)
         try:
             for _ in filler.fill(target, sessions, now=storage.clock.now()):
                 pass

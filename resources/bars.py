@@ -21,13 +21,14 @@ import polars as pl
 import psycopg
 
 from resources.bar_rows import COLUMNS, VALUES, BarRows, encode
+from resources.calendar import follow_changes, hold_calendar
 from resources.connecting import first_line
 from resources.session_rows import write_coverage, write_rejects
 from resources.sessions_write import Replaced, Written
 from resources.split_judging import hold_bars, judge_near
 from swiftbolt_assets.errors import StorageError
 from swiftbolt_assets.market.bars import BAR_SCHEMA, empty_bars
-from swiftbolt_assets.market.coverage import State, kept_slots
+from swiftbolt_assets.market.coverage import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +60,7 @@ class BarStore:
 
         """
         with self._transaction() as connection:
+            hold_calendar(connection)
             hold_bars(connection, [write.symbol_id])
             self._ensure_months(connection, write)
             written, any_of_tradier = _write_bars(connection, write)
@@ -66,6 +68,7 @@ class BarStore:
                 written = replace(written, replaced=_replace_live(connection, write))
             write_coverage(connection, write)
             write_rejects(connection, write)
+            follow_changes(connection, write.symbol_id, write.opens, write.closes)
             judge_near(connection, write.symbol_id, write.opens.date(), write.closes.date())
         return written
 
@@ -203,7 +206,7 @@ def _replace_live(connection: Connection, write: SessionsWrite) -> list[Replaced
     rows = connection.execute(
         "select day, live_bars, history_bars, differing, max_price_difference,"
         " max_volume_difference from replace_live_bars(%s, %s, %s, %s, %s)",
-        (write.symbol_id, days, write.opens, write.closes, kept_slots(write.coverage)),
+        (write.symbol_id, days, write.opens, write.closes, list(write.kept)),
     ).fetchall()
     return [Replaced(*row) for row in rows]
 

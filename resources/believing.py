@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 def believed(answer: Answer) -> Verdict:
     """Return an answer's bars, good and bad.
 
+    It is held against the calendar on board: a day that was announced as closed may have bars, or
+    one that was announced by mistake would have every answer refused.
+
     Raises:
         MalformedReplyError: the answer as a whole cannot be trusted.
 

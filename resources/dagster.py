@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -16,6 +17,7 @@ import dagster as dg
 from resources.announcing import AnnouncedProvider
 from resources.bars import BarStore
 from resources.believing import believed
+from resources.calendar import load_calendar
 from resources.embedded import locate
 from resources.endpoint import Secret
 from resources.http import Transport
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from resources.contract import BarProvider
     from resources.rate_limit import LimiterState
     from swiftbolt_assets.clock import Clock
+    from swiftbolt_assets.market.sessions import Calendar
     from swiftbolt_assets.settings import Settings
 
 #: What the simulator accepts as a key: it is not a secret.
@@ -66,6 +69,11 @@ class Storage:
     work: WorkQueue
     clock: Clock
     providers: ExitStack = field(default_factory=ExitStack)
+
+    @cached_property
+    def calendar(self) -> Calendar:
+        """Return the calendar in force when it was first asked for: a run keeps it to its end."""
+        return load_calendar(self.database)
 
     def symbol(self, ticker: str) -> UUID:
         """Return the id of a canonical ticker, adding it when it is missing."""

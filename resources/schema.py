@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from resources.calendar_changes import write_sessions
 from resources.connecting import first_line
 from resources.rights import take_rights
 from swiftbolt_assets.errors import ConfigurationError, StorageError
-from swiftbolt_assets.market.sessions import xnys
 
 if TYPE_CHECKING:
     from datetime import date
@@ -69,7 +69,7 @@ def migrate(database: Database, first_date: date) -> Migrated:
         before = revision(database)
         after = _upgrade(database)
         with database.transaction() as connection:
-            _write_calendar(connection)
+            write_sessions(connection)
             connection.execute(
                 "insert into installation (name, value) values ('first_date', %s)"
                 " on conflict (name) do update set value = excluded.value"
@@ -223,20 +223,3 @@ def _run_alembic(database: Database, action: str, target: str) -> None:
         ) from error
     except (sqlalchemy.exc.SQLAlchemyError, psycopg.Error) as error:
         raise StorageError(f"database: the migration was refused: {first_line(error)}") from error
-
-
-def _write_calendar(connection: psycopg.Connection) -> None:
-    sessions = xnys().sessions
-    connection.execute(
-        """
-        insert into market_sessions (day, opens, closes)
-        select * from unnest(%s::date[], %s::timestamptz[], %s::timestamptz[])
-        on conflict (day) do update set opens = excluded.opens, closes = excluded.closes
-        where (market_sessions.opens, market_sessions.closes)
-          is distinct from (excluded.opens, excluded.closes)
-        """,
-        ([s.day for s in sessions], [s.opens for s in sessions], [s.closes for s in sessions]),
-    )
-    connection.execute(
-        "delete from market_sessions where day <> all(%s)", ([s.day for s in sessions],)
-    )

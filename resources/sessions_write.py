@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import date, datetime
     from uuid import UUID
 
@@ -34,6 +34,8 @@ class SessionsWrite:
         coverage: the ledger's rows.
         rejects: rejected bars (`market.validation.REJECT_SCHEMA`).
         request_id: the provider's id of the reply.
+        kept: quarter hours without a bar of which nobody knows that they have none: live bars of
+            them stay.
 
     """
 
@@ -46,6 +48,7 @@ class SessionsWrite:
     coverage: Sequence[SessionCoverage]
     rejects: pl.DataFrame
     request_id: str | None
+    kept: Collection[datetime] = ()
 
 
 @dataclass(frozen=True)

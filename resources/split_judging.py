@@ -14,6 +14,7 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from resources.calendar import calendar_of
 from swiftbolt_assets.market.listed_splits import Judged, ListedState, judge
 from swiftbolt_assets.market.nights import Edges
 from swiftbolt_assets.market.splits import Split
@@ -62,7 +63,7 @@ def judge_symbol(connection: Connection[Any], symbol_id: UUID) -> list[Judged]:
     listed = [Split(*row[:3]) for row in rows]
     days = [split.day for split in listed]
     edges = read_edges(connection, symbol_id, min(days) - _AROUND, max(days) + _AROUND)
-    judged = judge(listed, edges)
+    judged = judge(listed, edges, calendar_of(connection))
     verdicts = [
         {
             "execution_date": row[0].isoformat(),

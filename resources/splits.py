@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from resources.calendar import calendar_of
 from resources.splits_asked import SplitsAsked
 from swiftbolt_assets.market.plan import plan_edge
 from swiftbolt_assets.market.sessions import xnys
@@ -222,12 +223,13 @@ class SplitBook:
                 "select exists (select from splits where symbol_id = %s)", (symbol_id,)
             ).fetchone()
             has_splits = bool(row and row[0])
-            if not (has_splits or stands_out(edges)):
+            calendar = calendar_of(connection)
+            if not (has_splits or stands_out(edges, calendar)):
                 return Review(nights, [])
             hold_bars(connection, [symbol_id])
             judged = judge_symbol(connection, symbol_id)
             around = read_edges(connection, symbol_id, first - _YEAR, last + _MONTH)
-            found = [one for one in findings(around, judged) if first <= one.day <= last]
+            found = [one for one in findings(around, judged, calendar) if first <= one.day <= last]
             if found:
                 doubt(connection, symbol_id)
         return Review(nights, found)

@@ -22,7 +22,6 @@ from swiftbolt_assets.assets.partitions import bar_partitions, symbol_set
 from swiftbolt_assets.clock import new_york_date
 from swiftbolt_assets.market.hours import newest_session
 from swiftbolt_assets.market.lanes import least_priority, lowest
-from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.shards import UNDIVIDED, Shards
 from swiftbolt_assets.orchestration.launching import recheck_request, requests_for
 from swiftbolt_assets.orchestration.lost_claims import reap
@@ -113,7 +112,7 @@ def build_backfill_sensor(postgres: PostgresResource, rules: Rules) -> dg.Sensor
                 additions.append(symbol_set(shard).build_add_request(missing))
         for claim in taken.claims:
             shard = rules.shards.of(claim.symbol)
-            requests += requests_for(claim, shard, partitions[shard])
+            requests += requests_for(claim, shard, partitions[shard], storage.calendar)
         for recheck, day in taken.rechecks:
             requests.append(recheck_request(recheck, day, rules.shards.of(recheck.symbol)))
         return dg.SensorResult(
@@ -174,7 +173,7 @@ def _rechecked(
 ) -> Sequence[tuple[Recheck, date]]:
     """Claim what somebody has pressed a button for; their priorities are added to the others."""
     now = storage.clock.now()
-    day = newest_session(xnys(), now, has_live=rules.has_live).day
+    day = newest_session(storage.calendar, now, has_live=rules.has_live).day
     is_past = day < new_york_date(now)
     if ProviderHealth(storage.database.connect).rests("polygon" if is_past else "tradier"):
         return ()

@@ -48,7 +48,8 @@ def build_retention_schedule(
     )
     def retention(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         storage = postgres.open()
-        reason = reason_to_wait(Retention(storage.database).age(), storage.clock.now())
+        age = Retention(storage.database).age()
+        reason = reason_to_wait(age, storage.clock.now(), storage.calendar)
         if reason is not None:
             return dg.SkipReason(reason)
         under_way = dg.RunsFilter(

@@ -17,7 +17,6 @@ from resources.provider_health import ProviderHealth
 from swiftbolt_assets.assets.bars import PRIORITY_TAG
 from swiftbolt_assets.assets.live import REFRESH_TODAY
 from swiftbolt_assets.market.live import age, awaited_close, closed_hours, due
-from swiftbolt_assets.market.sessions import xnys
 
 if TYPE_CHECKING:
     from resources.dagster import PostgresResource, Storage, TradierResource
@@ -76,9 +75,9 @@ def reason_to_wait(storage: Storage, least_priority: int) -> str | None:
         StorageError: the database does not answer; a failed read is not an empty list.
 
     """
-    now, session = storage.clock.now(), xnys().session(storage.clock.today())
+    now, session = storage.clock.now(), storage.calendar.session(storage.clock.today())
     if session is None or now < session.opens:
-        return closed_hours(xnys(), now)
+        return closed_hours(storage.calendar, now)
     watched = LiveBook(storage.database).watched(least_priority=least_priority)
     someone = any(one.may_ask for one in watched)
     if due(watched, session, now) or (someone and awaited_close(session, now)):
@@ -89,6 +88,6 @@ def reason_to_wait(storage: Storage, least_priority: int) -> str | None:
     if not someone:
         return f"all {len(watched)} symbols failed and wait to be asked again"
     oldest = max(age(one, session, now) for one in watched)
-    return closed_hours(xnys(), now) or (
+    return closed_hours(storage.calendar, now) or (
         f"nothing is due: {len(watched)} symbols, the oldest {oldest.total_seconds():.0f} s"
     )

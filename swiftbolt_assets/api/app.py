@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
+from resources.calendar import CalendarInForce
 from resources.callers import CallerPool
 from resources.jwks import PublicKeys
 from swiftbolt_assets.api import (
@@ -94,6 +95,7 @@ def build_app(settings: Settings, database: Database, keys: ApiKeys, host: str) 
         lifespan=_lifespan,
     )
     pool = CallerPool(database)
+    calendar = CalendarInForce(database)
     prospects = coverage.Prospects(pool, settings.polygon_per_minute)
     app.state.api = ApiState(
         settings=settings,
@@ -104,6 +106,7 @@ def build_app(settings: Settings, database: Database, keys: ApiKeys, host: str) 
         prospects=prospects,
         quote_desk=quotes.QuoteDesk(settings, database),
         checkup=Checkup(pool),
+        calendar=calendar,
         is_local=host in LOOPBACK_HOSTS,
     )
     public_keys = PublicKeys(settings.jwks_url).of_token if settings.jwks_url else None

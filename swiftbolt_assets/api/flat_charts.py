@@ -28,7 +28,6 @@ from swiftbolt_assets.api.replies import HttpError, Json, encode, iso
 from swiftbolt_assets.api.shapes import ChartPage, FlatChart
 from swiftbolt_assets.api.state import state_of
 from swiftbolt_assets.market.hours import market_hours
-from swiftbolt_assets.market.sessions import xnys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -179,7 +178,7 @@ def _shown(state: ApiState, caller: Caller, asked: FlatChartRequest) -> dict[str
         "meta": {
             "lastBarTs": newest,
             "dataStatus": _status(is_working=work, is_fresh=is_fresh, is_empty=not real),
-            "isMarketOpen": market_hours(xnys(), now).is_open,
+            "isMarketOpen": market_hours(state.calendar.now(), now).is_open,
             "latestForecastRunAt": None,
             "hasPendingSplits": bool(splits),
             "pendingSplitInfo": (

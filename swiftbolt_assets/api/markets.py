@@ -18,7 +18,6 @@ from swiftbolt_assets.api.replies import Json, iso
 from swiftbolt_assets.api.shapes import MarketStatus
 from swiftbolt_assets.api.state import state_of
 from swiftbolt_assets.market.hours import market_hours
-from swiftbolt_assets.market.sessions import xnys
 
 router = APIRouter()
 _MOST_SPLITS = 200
@@ -36,7 +35,7 @@ def market_status(
     state = state_of(request)
     ticker = required_symbol(symbol) if symbol else None
     now = state.settings.clock.now()
-    hours = market_hours(xnys(), now)
+    hours = market_hours(state.calendar.now(), now)
     with state.pool.transaction(caller) as connection:
         splits = pending_splits(connection, ticker, _MOST_SPLITS)
     return Json(

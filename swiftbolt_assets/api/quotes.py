@@ -30,7 +30,6 @@ from swiftbolt_assets.api.state import state_of
 from swiftbolt_assets.clock import NEW_YORK
 from swiftbolt_assets.errors import ProviderError
 from swiftbolt_assets.market.prices import decimals
-from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.settings import TRADIER_URL
 
 if TYPE_CHECKING:
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
 
     from resources.contract import Quote
     from resources.postgres import Database
+    from swiftbolt_assets.market.sessions import Calendar
     from swiftbolt_assets.settings import Settings
 
 router = APIRouter()
@@ -143,7 +143,7 @@ def quotes(request: Request, caller: AnyCaller, symbols: Annotated[str, Query()]
         if (body := shown(told.get(ticker), stored.get(ticker)))
     ]
     now = state.settings.clock.now()
-    market, sentence = market_state(now)
+    market, sentence = market_state(state.calendar.now(), now)
     return Json(
         {
             "success": True,
@@ -221,10 +221,10 @@ def _price(told: Quote | None, stored: Quote | None, name: str) -> float | None:
     return next((value for value in values if value), None)
 
 
-def market_state(now: datetime) -> tuple[str, str]:
+def market_state(calendar: Calendar, now: datetime) -> tuple[str, str]:
     """Return the market's state in one word, and in one sentence."""
     local = now.astimezone(NEW_YORK)
-    session = xnys().session(local.date())
+    session = calendar.session(local.date())
     if session is None:
         return "closed", "The market is closed today"
     if session.opens <= now < session.closes:

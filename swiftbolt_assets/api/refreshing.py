@@ -34,7 +34,6 @@ from swiftbolt_assets.api.state import state_of
 from swiftbolt_assets.errors import UsageError
 from swiftbolt_assets.market.hours import newest_session, next_bar_at
 from swiftbolt_assets.market.lanes import PEOPLE
-from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.symbols import tradier_symbol
 
 if TYPE_CHECKING:
@@ -117,7 +116,9 @@ async def user_refresh(asked: RefreshRequest, request: Request, caller: AnyCalle
     press = await run_in_threadpool(_press_one, state, caller, symbol)
     await _until_over(state, press, [symbol], began + _LONGEST_S)
     found = await run_in_threadpool(_found, state, press, symbol)
-    return Json(_refreshed(symbol, found, state.settings.clock.now(), began))
+    calendar = await run_in_threadpool(state.calendar.now)
+    expected = next_bar_at(calendar, state.settings.clock.now())
+    return Json(_refreshed(symbol, found, expected, began))
 
 
 @router.post(
@@ -181,7 +182,7 @@ def _pressed(
     state: ApiState, connection: Connection, symbols: Sequence[str], priority: int
 ) -> _Press:
     clock = state.settings.clock
-    session = newest_session(xnys(), clock.now(), has_live=state.settings.has_live)
+    session = newest_session(state.calendar.now(), clock.now(), has_live=state.settings.has_live)
     is_past = session.day < clock.today()
     asked = [symbol for symbol in symbols if _can_ask(symbol, is_past=is_past)]
     return _Press(rechecks.press(connection, asked, priority), session.day, is_past)
@@ -232,7 +233,7 @@ def _found(state: ApiState, press: _Press, symbol: str) -> _Found:
     return _Found(outcome, sum(bars.values()), backlog, hindrance(outlook))
 
 
-def _refreshed(symbol: str, found: _Found, now: datetime, began: float) -> dict[str, Any]:
+def _refreshed(symbol: str, found: _Found, expected: datetime, began: float) -> dict[str, Any]:
     status, message = _told(found.outcome, found.bars)
     if status == _PENDING and found.hindrance:
         message = f"{message}: {found.hindrance}"
@@ -258,7 +259,7 @@ def _refreshed(symbol: str, found: _Found, now: datetime, began: float) -> dict[
         },
         "queuedJobs": ["backfill"] if backlog.missing and backlog.requests else [],
         "warnings": [found.hindrance] if is_waiting and found.hindrance else [],
-        "nextExpectedUpdate": iso(next_bar_at(xnys(), now)),
+        "nextExpectedUpdate": iso(expected),
         "message": message,
         "durationMs": round((time.monotonic() - began) * 1000),
     }

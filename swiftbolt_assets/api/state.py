@@ -13,6 +13,7 @@ from swiftbolt_assets.api.keys import LOOPBACK_HOSTS
 if TYPE_CHECKING:
     from fastapi import Request
 
+    from resources.calendar import CalendarInForce
     from resources.callers import CallerPool
     from resources.postgres import Database
     from swiftbolt_assets.api.checkup import Checkup
@@ -38,6 +39,7 @@ class ApiState:
         prospects: tells when a symbol will be complete.
         quote_desk: answers what prices are now.
         checkup: looks at how the parts are.
+        calendar: the exchange's sessions, with what was announced lately.
         is_local: whether it listens on loopback only.
 
     """
@@ -50,6 +52,7 @@ class ApiState:
     prospects: Prospects
     quote_desk: QuoteDesk
     checkup: Checkup
+    calendar: CalendarInForce
     is_local: bool
 
 

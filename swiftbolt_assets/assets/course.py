@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from swiftbolt_assets.market.plan import Density, next_window, plan_edge, with_neighbours
-from swiftbolt_assets.market.sessions import xnys
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from resources.contract import Answer
     from swiftbolt_assets.errors import ProviderError
-    from swiftbolt_assets.market.sessions import Session
+    from swiftbolt_assets.market.sessions import Calendar, Session
 
 #: A window that fails is left for the end once; a second failure in a row ends the fill. Each is
 #: four attempts of the transport.
@@ -52,6 +51,7 @@ class Course:
 
     Args:
         sessions: the unsettled past sessions.
+        calendar: the exchange's sessions.
         today: the current New York date.
         refused: dates of those among them that the plan did not reach: asked for alone, and last.
         once: one question is asked, whatever comes of it.
@@ -61,11 +61,13 @@ class Course:
     def __init__(
         self,
         sessions: Iterable[Session],
+        calendar: Calendar,
         *,
         today: date,
         refused: Collection[date] = frozenset(),
         once: bool = False,
     ) -> None:
+        self._calendar = calendar
         self._once = once
         self._asked = False
         self._today = today
@@ -103,17 +105,17 @@ class Course:
             served = [session for session in pending if session.day not in self._refused]
             if not served:
                 return self._take(min(self._pending), max(self._pending))
-            return self._take(*next_window(served, xnys(), self._density, empty=empty))
+            return self._take(*next_window(served, self._calendar, self._density, empty=empty))
         edge = plan_edge(self._today)
         older = [day for day in self._pending if day < edge and day in empty]
         if older and not self._edge_asked:
             # Alone: what lies beyond the plan is refused, but only if all of the window does.
             self._edge_asked = True
             return self._take(min(older), max(older))
-        window = next_window(pending, xnys(), self._density, empty=empty)
+        window = next_window(pending, self._calendar, self._density, empty=empty)
         question = self._take(*window)
         first, last = with_neighbours(
-            window, xnys(), self._density, before=self._today, empty=empty
+            window, self._calendar, self._density, before=self._today, empty=empty
         )
         return Question(question.asked, first, last)
 
@@ -131,7 +133,7 @@ class Course:
         """
         self._contradictions = 0
         if answer.broken_off is None:
-            spanned = len(xnys().between(question.first, question.last))
+            spanned = len(self._calendar.between(question.first, question.last))
             # A reply without `queryCount` has at most fifteen stored minutes a bar.
             minutes = answer.base_minutes or answer.bars.height * 15
             self._density = self._density.seen(minutes, spanned)

@@ -21,7 +21,6 @@ from swiftbolt_assets.clock import midnight, new_york_date
 from swiftbolt_assets.errors import ProviderError
 from swiftbolt_assets.market.by_session import of_sessions
 from swiftbolt_assets.market.coverage import reconsider
-from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.validation import validate
 
 if TYPE_CHECKING:
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from resources.contract import Answer, BarProvider
     from resources.witnesses import Doubted, Witnesses
     from swiftbolt_assets.assets.filling import Target
+    from swiftbolt_assets.market.sessions import Calendar, Session
 
 #: What the other provider keeps, less the day that begins meanwhile.
 _REACH_WEEKDAYS = WEEKDAYS_KEPT - 1
@@ -48,6 +48,7 @@ class Doubts:
         witnesses: what others know.
         other: another provider of bars with room to spare, None without.
         now: on the market clock.
+        calendar: the exchange's sessions.
         tell: hears what came of it, one line.
 
     """
@@ -55,6 +56,7 @@ class Doubts:
     witnesses: Witnesses
     other: BarProvider | None
     now: datetime
+    calendar: Calendar
     tell: Callable[[str], object]
 
     def settle(self, target: Target) -> int:
@@ -91,7 +93,7 @@ class Doubts:
             earliest: start of the symbol's earliest bar, where the session may lie before it.
 
         """
-        session = xnys().session(doubted.row.day)
+        session = self.calendar.session(doubted.row.day)
         if session is None:
             return 0
         bars = self.witnesses.bars(doubted.symbol_id, session)
@@ -127,16 +129,17 @@ class Doubts:
             self.tell(f"{target.symbol}: nobody else could be asked: {error}")
             return known
         self.tell(f"{target.symbol}: {self.other.name} was asked about {len(unasked)} sessions")
-        return known | {one.row.day: _traded(answer, one.row.day) for one in unasked}
+        return known | {
+            one.row.day: _traded(answer, self.calendar.session(one.row.day)) for one in unasked
+        }
 
 
-def _traded(answer: Answer, day: date) -> frozenset[datetime] | None:
-    """Return the quarter hours of a day at which another provider has a bar; None if unknown.
+def _traded(answer: Answer, session: Session | None) -> frozenset[datetime] | None:
+    """Return the quarter hours of a session at which another provider has a bar; None if unknown.
 
-    It knows a day if it has bars of it, or on both sides.
+    It knows one if it has bars of it, or on both sides.
     """
-    session = xnys().session(day)
-    if session is None or day < answer.first:
+    if session is None or session.day < answer.first:
         return None
     window = (midnight(answer.first), midnight(answer.last + timedelta(days=1)))
     good = validate(answer.bars, *window).good

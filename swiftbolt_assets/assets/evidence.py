@@ -42,7 +42,6 @@ from swiftbolt_assets.market.overlap import (
     as_suspects,
     contradicting,
 )
-from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.timeframes import Timeframe
 from swiftbolt_assets.market.validation import (
     Verdict,
@@ -60,7 +59,7 @@ if TYPE_CHECKING:
     from swiftbolt_assets.assets.filling import Target
     from swiftbolt_assets.market.coverage import SessionCoverage
     from swiftbolt_assets.market.doubt import Pattern
-    from swiftbolt_assets.market.sessions import Session
+    from swiftbolt_assets.market.sessions import Calendar, Session
 
 #: So many calendar days hold the sessions beside one.
 BESIDE_REACH = timedelta(days=5)
@@ -139,15 +138,16 @@ class Held:
 class EvidenceBook:
     """Gathers what an answer is judged by; reads only."""
 
-    def __init__(self, provider: str, store: BarStore, ledger: Ledger) -> None:
+    def __init__(self, provider: str, store: BarStore, ledger: Ledger, calendar: Calendar) -> None:
         self._provider = provider
         self._store = store
         self._ledger = ledger
+        self._calendar = calendar
         self._witnesses = Witnesses(ledger.database)
 
     def stored_near(self, fill: Fill, reached: Sequence[Session]) -> pl.DataFrame:
         """Return the bars that earlier answers left in sessions of an answer and beside them."""
-        near = _near(reached)
+        near = self._near(reached)
         days = [s for s in near if s.day in fill.ledger and fill.ledger[s.day].bars]
         return of_sessions(self.bars(fill.target, days, self._provider), days)
 
@@ -174,7 +174,7 @@ class EvidenceBook:
         if not reached or verdict.good.is_empty():
             return Held(verdict, {}, {})
         # All that it holds near them tells, be it stored or not.
-        near = _near(reached)
+        near = self._near(reached)
         fresh = of_sessions(verdict.good, near)
         marks: dict[datetime, str] = {}
         contested: Mapping[date, Collection[datetime]] = {}
@@ -195,7 +195,7 @@ class EvidenceBook:
         self, fill: Fill, reached: Sequence[Session], verdict: Verdict, stored: pl.DataFrame
     ) -> pl.DataFrame:
         """Return an answer's bars that are far from their neighbours, stored ones included."""
-        near = _near(reached)
+        near = self._near(reached)
         around = newest_wins(of_sessions(verdict.good, near), stored)
         suspects = far(around, near)
         if not suspects.is_empty():
@@ -289,7 +289,7 @@ class EvidenceBook:
             latest_known=latest,
             rejected=spoilt_slots(verdict.rejects),
             doubtful=belong_elsewhere(verdict.rejects),
-            late=late_day(xnys(), latest, today=new_york_date(fill.now)),
+            late=late_day(self._calendar, latest, today=new_york_date(fill.now)),
             suspects=frozenset(suspects.union(waiting["ts"].to_list())),
             confirmed=held.marks,
             delivered=frozenset(of_sessions(verdict.good, reached)["ts"].to_list()),
@@ -321,6 +321,13 @@ class EvidenceBook:
             ),
         )
 
+    def _near(self, reached: Sequence[Session]) -> Sequence[Session]:
+        """Return the sessions of an answer and those beside it, ascending."""
+        if not reached:
+            return ()
+        first, last = reached[0].day - BESIDE_REACH, reached[-1].day + BESIDE_REACH
+        return self._calendar.between(first, last)
+
     def _around(
         self,
         fill: Fill,
@@ -335,12 +342,13 @@ class EvidenceBook:
         """
         first, last = reached[0].day - reach, reached[-1].day + reach
         rows = self._ledger.coverage(fill.target.symbol_id, first, last) | fill.ledger
-        near = xnys().between(max(first, xnys().first), min(last, xnys().last))
+        calendar = self._calendar
+        near = calendar.between(max(first, calendar.first), min(last, calendar.last))
         if earliest_known is not None and is_before(reached[0], earliest_known):
             listed = new_york_date(earliest_known)
-            until = min(listed + 2 * reach, xnys().last)
+            until = min(listed + 2 * reach, calendar.last)
             rows = self._ledger.coverage(fill.target.symbol_id, listed, until) | rows
-            near = sorted({*near, *xnys().between(listed, until)}, key=lambda s: s.day)
+            near = sorted({*near, *calendar.between(listed, until)}, key=lambda s: s.day)
         patterns = {}
         for session in near:
             row = rows.get(session.day)
@@ -368,13 +376,6 @@ def _contested(
             other = standing.join(delivered, on=[*SAME], how="anti")
             found[session.day] = frozenset(other["ts"].to_list())
     return found
-
-
-def _near(reached: Sequence[Session]) -> Sequence[Session]:
-    """Return the sessions of an answer and those beside it, ascending."""
-    if not reached:
-        return ()
-    return xnys().between(reached[0].day - BESIDE_REACH, reached[-1].day + BESIDE_REACH)
 
 
 def _without(verdict: Verdict, waiting: pl.DataFrame) -> Verdict:

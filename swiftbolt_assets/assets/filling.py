@@ -51,7 +51,6 @@ from swiftbolt_assets.market.finalization import (
 from swiftbolt_assets.market.overlap import contested
 from swiftbolt_assets.market.plan import plan_edge
 from swiftbolt_assets.market.resample import resample
-from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.sketch import sketches
 from swiftbolt_assets.market.timeframes import Timeframe
 from swiftbolt_assets.market.validation import REJECT_SCHEMA, mostly_rejected
@@ -67,7 +66,7 @@ if TYPE_CHECKING:
     from swiftbolt_assets.assets.evidence import Held
     from swiftbolt_assets.errors import ProviderError
     from swiftbolt_assets.market.coverage import Evidence
-    from swiftbolt_assets.market.sessions import Session
+    from swiftbolt_assets.market.sessions import Calendar, Session
     from swiftbolt_assets.market.validation import Verdict
 
 #: The provider's calendar may be a few days off ours.
@@ -122,13 +121,16 @@ class Filled:
 
 
 class Filler:
-    """Fills past sessions from the provider of history."""
+    """Fills past sessions from the provider of history, by one calendar."""
 
-    def __init__(self, provider: BarProvider, store: BarStore, ledger: Ledger) -> None:
+    def __init__(
+        self, provider: BarProvider, store: BarStore, ledger: Ledger, calendar: Calendar
+    ) -> None:
         self._provider = provider
         self._store = store
         self._ledger = ledger
-        self._evidence = EvidenceBook(provider.name, store, ledger)
+        self._calendar = calendar
+        self._evidence = EvidenceBook(provider.name, store, ledger, calendar)
 
     def fill(
         self,
@@ -170,10 +172,11 @@ class Filler:
             ),
         )
         wanted = [s for s in sessions if force or not fill.is_settled(s)]
-        revised = sessions_to_revise(wanted, fill.ledger, xnys(), today=today)
-        riders = sessions_to_ride_along(wanted, fill.ledger, xnys(), now=now)
+        revised = sessions_to_revise(wanted, fill.ledger, self._calendar, today=today)
+        riders = sessions_to_ride_along(wanted, fill.ledger, self._calendar, now=now)
         asked = (*riders, *revised, *wanted)
-        course = Course(asked, today=today, refused=fill.refused(asked), once=once)
+        refused = fill.refused(asked)
+        course = Course(asked, self._calendar, today=today, refused=refused, once=once)
         # What came back empty takes no room in a request, when it is asked for days later as well.
         some_empty = any(fill.is_empty(s) for s in asked)
         while not course.is_finished:
@@ -223,7 +226,7 @@ class Filler:
         self._ledger.disbelieve(self._provider.name, target.symbol, since, error.__name__)
 
     def _empty_days(self, target: Target, today: date) -> frozenset[date]:
-        rows = self._ledger.coverage(target.symbol_id, xnys().first, today)
+        rows = self._ledger.coverage(target.symbol_id, self._calendar.first, today)
         return frozenset(day for day, row in rows.items() if row.answers and not row.bars)
 
     def _refuse_contradiction(self, target: Target, question: Question, answer: Answer) -> None:
@@ -243,7 +246,7 @@ class Filler:
     ) -> Filled:
         """Judge and store what an answer says of the symbol's window, asked for or not."""
         target = fill.target
-        reached = _reached(fill, question, answer, verdict.good)
+        reached = self._reached(fill, question, answer, verdict.good)
         unbelieved = _unbelieved(fill, question, answer, verdict)
         stored = self._evidence.stored_near(fill, reached)
         held = self._evidence.held(fill, reached, verdict, stored)
@@ -264,7 +267,7 @@ class Filler:
             for session in reversed(reached)
         )
         fill.ledger |= {row.day: row for row in coverage}
-        kept = kept_slots(coverage)
+        kept = kept_slots(coverage, self._calendar)
         whole = newest_wins(m15, self._evidence.live(target, reached, kept, LIVE))
         bars = {Timeframe.M15: fresh} | {
             timeframe: resample(whole, reached, timeframe) for timeframe in target.derived
@@ -280,6 +283,7 @@ class Filler:
                 coverage=coverage,
                 rejects=held.verdict.rejects,
                 request_id=answer.request_ids[0] if answer.request_ids else None,
+                kept=kept,
             )
         )
         shown = {**bars, Timeframe.M15: m15}
@@ -293,6 +297,21 @@ class Filler:
             sketches={name: sketches(frame, reached) for name, frame in shown.items()},
             is_doubted=bool(held.contested) or unbelieved,
         )
+
+    def _reached(
+        self, fill: Fill, question: Question, answer: Answer, good: pl.DataFrame
+    ) -> list[Session]:
+        """Return the sessions of the symbol's window that an answer speaks of, ascending.
+
+        One that broke off ends at its last bar.
+        """
+        spanned = self._calendar.between(question.first, question.last)
+        asked = set(question.asked)
+        speaks_of = [s for s in spanned if s in asked or s.day >= fill.wanted_since]
+        if answer.broken_off is None:
+            return speaks_of
+        last = None if good.is_empty() else good["ts"][-1]
+        return [s for s in speaks_of if last is not None and s.closes <= last]
 
     def _store_plan_cut(self, fill: Fill, question: Question, started: float) -> Filled:
         """Settle sessions that lie wholly before what the plan serves."""
@@ -312,6 +331,7 @@ class Filler:
                 coverage=coverage,
                 rejects=pl.DataFrame(schema=REJECT_SCHEMA),
                 request_id=None,
+                kept=kept_slots(coverage, self._calendar),
             )
         )
         return Filled(coverage, {}, written, 0, 1, time.monotonic() - started)
@@ -347,17 +367,3 @@ def _judged(
     if slots and prior is not None and prior.state is State.FINAL:
         return contested(prior, slots, evidence.now)
     return judge(session, bars, evidence, prior)
-
-
-def _reached(fill: Fill, question: Question, answer: Answer, good: pl.DataFrame) -> list[Session]:
-    """Return the sessions of the symbol's window that an answer speaks of, ascending.
-
-    One that broke off ends at its last bar.
-    """
-    spanned = xnys().between(question.first, question.last)
-    asked = set(question.asked)
-    speaks_of = [s for s in spanned if s in asked or s.day >= fill.wanted_since]
-    if answer.broken_off is None:
-        return speaks_of
-    last = None if good.is_empty() else good["ts"][-1]
-    return [s for s in speaks_of if last is not None and s.closes <= last]

@@ -19,7 +19,6 @@ import dagster as dg
 from resources.live import LiveBook
 from swiftbolt_assets.market.lanes import lowest
 from swiftbolt_assets.market.live import age, is_stale
-from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.shards import WHOLE
 from swiftbolt_assets.market.timeframes import Timeframe
 
@@ -66,7 +65,7 @@ def fresh_now(
     The age is that of the symbol that was asked longest ago. Late is not wrong, so it warns: a
     budget may be too small, or today be off.
     """
-    now, session = storage.clock.now(), xnys().session(storage.clock.today())
+    now, session = storage.clock.now(), storage.calendar.session(storage.clock.today())
     everybody = LiveBook(storage.database).watched(least_priority=lowest(background=False))
     return [
         _evaluation(shard, [one for one in everybody if shard.holds(one.symbol)], session, now)

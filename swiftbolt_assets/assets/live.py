@@ -26,7 +26,7 @@ from swiftbolt_assets.assets.refreshing import Refreshed, Round
 from swiftbolt_assets.assets.reporting import report_check, report_sessions
 from swiftbolt_assets.errors import SwiftBoltError
 from swiftbolt_assets.market.live import awaited_close, due
-from swiftbolt_assets.market.sessions import SLOT, Session, xnys
+from swiftbolt_assets.market.sessions import SLOT, Session
 from swiftbolt_assets.market.shards import UNDIVIDED, Shard, Shards
 from swiftbolt_assets.market.timeframes import Timeframe
 
@@ -92,7 +92,7 @@ class _Run:
     def serve(self, tradier: TradierResource) -> None:
         """Serve who is due, and again at a close that comes before the next tick."""
         clock = self.storage.clock
-        provider, session = tradier.open(self.storage), xnys().session(clock.today())
+        provider, session = tradier.open(self.storage), self.storage.calendar.session(clock.today())
         if provider is None or session is None:
             self.context.log.info("today is off, or the exchange is closed")
             return

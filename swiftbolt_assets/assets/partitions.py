@@ -1,8 +1,9 @@
 """The partitions of all bar assets: trading day x symbol, a key reads `2026-11-20|AAPL`.
 
 The start is fixed (`SWIFTBOLT_FIRST_DATE`): a rolling one would invalidate Dagster's caches. Days
-are weekdays in New York time less the exchange's closures, today included. Session bounds come
-from the calendar, never from a partition's time window.
+are weekdays in New York time less the closures of the calendar on board, today included: one that
+is announced later leaves its day a partition without a session, since other days would be another
+definition. Session bounds come from the calendar, never from a partition's time window.
 """
 
 from __future__ import annotations

@@ -20,7 +20,6 @@ from swiftbolt_assets.assets.reporting import report_sessions
 from swiftbolt_assets.assets.today import refresh_today
 from swiftbolt_assets.market.coverage import State
 from swiftbolt_assets.market.live import closed_through
-from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.symbols import tradier_symbol
 from swiftbolt_assets.market.timeframes import Timeframe
 
@@ -84,7 +83,9 @@ class SymbolRun:
 
         """
         today = self.storage.clock.today()
-        sessions = [s for day in sorted(days) if (s := xnys().session(day)) is not None]
+        sessions = [
+            s for day in sorted(days) if (s := self.storage.calendar.session(day)) is not None
+        ]
         past = [session for session in sessions if session.day < today]
         if self.recheck is None:
             with self._turn():
@@ -139,6 +140,7 @@ class SymbolRun:
             self.polygon.open(self.storage, probe=self.probe, single=self.recheck is not None),
             self.storage.bars,
             ledger,
+            self.storage.calendar,
         )
         by_day = {session.day: session for session in past}
         cost = Cost()
@@ -161,6 +163,7 @@ class SymbolRun:
             Witnesses(self.storage.database),
             self.tradier.open_spare(self.storage) if self._is_spelled else None,
             now,
+            self.storage.calendar,
             self.context.log.info,
         )
         if confirmed := doubts.settle(self.target):

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
-from datetime import date, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, time, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from swiftbolt_assets.errors import UsageError
+from swiftbolt_assets.market.announced import Change, require_sense
 from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.symbols import parse_symbol
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TypeVar
 
-    from swiftbolt_assets.market.sessions import Session
+    from swiftbolt_assets.market.sessions import Calendar, Session
 
     T = TypeVar("T", int, None)
 
@@ -36,6 +37,8 @@ _SOURCES = ("watchlist", "chart_view", "recent_search")
 _SHOWN = 24
 #: `date.fromisoformat` alone takes week dates, too.
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_TIME = re.compile(r"\d\d:\d\d", re.ASCII)
+_REASON = 200
 #: `UUID` alone takes braces, prefixes and missing dashes, too.
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
@@ -54,6 +57,21 @@ class Window:
     first: date
     last: date
     sessions: tuple[Session, ...]
+
+    def by(self, calendar: Calendar) -> Window:
+        """Return the same days with the sessions of the calendar in force.
+
+        Raises:
+            UsageError: the exchange is closed all the time, as was announced lately.
+
+        """
+        sessions = tuple(calendar.between(self.first, self.last))
+        if not sessions:
+            raise UsageError(
+                f"window: the exchange is closed from {self.first} to {self.last}, see "
+                "swiftbolt calendar list; widen the window"
+            )
+        return replace(self, sessions=sessions)
 
 
 def parse_symbols(texts: Sequence[str]) -> list[str]:
@@ -128,6 +146,33 @@ def parse_window_days(text: str | None) -> int | None:
 
     """
     return None if text is None else _whole("window", text, least=1, most=_LONGEST_DAYS)
+
+
+def parse_change(day: str, closes: str | None, reason: str, *, is_closed: bool) -> Change:
+    """Return what was announced of a day, from `--closed` or `--closes HH:MM`.
+
+    Raises:
+        UsageError: a value is impossible, or makes no sense on the calendar on board.
+
+    """
+    if is_closed == (closes is not None):
+        raise UsageError("calendar add: give either --closed or --closes HH:MM")
+    if len(reason) > _REASON:
+        raise UsageError(f"reason: it is longer than {_REASON} characters; shorten it")
+    at = None if closes is None else _time("closes", closes)
+    change = Change(parse_day(day), at, " ".join(reason.split()))
+    require_sense(xnys(), change)
+    return change
+
+
+def parse_day(text: str) -> date:
+    """Return a day.
+
+    Raises:
+        UsageError: it is none.
+
+    """
+    return _date("day", text)
 
 
 def parse_source(text: str | None) -> str:
@@ -223,6 +268,17 @@ def _date(field: str, text: str) -> date:
     if day is None:
         raise UsageError(f"{field}: {_short(text)} is not a date; use YYYY-MM-DD")
     return day
+
+
+def _time(field: str, text: str) -> time:
+    plain = text.strip()
+    try:
+        at = time.fromisoformat(plain) if _TIME.fullmatch(plain) else None
+    except ValueError:
+        at = None
+    if at is None:
+        raise UsageError(f"{field}: {_short(text)} is not a time; use HH:MM, New York time")
+    return at
 
 
 def _short(text: str) -> str:

@@ -43,9 +43,11 @@ def run_backfill(
     rank = parse_priority(priority, DEFAULT_PRIORITY)
 
     with ready(settings) as installation:
+        from resources.calendar import load_calendar
         from swiftbolt_assets.cli.filling import Wish, fill
         from swiftbolt_assets.orchestration.presence import find_platform
 
+        window = window.by(load_calendar(installation.database))
         wish = Wish(wanted, window, rank, force)
         outcome = fill(installation, wish, on_platform=find_platform(settings) is not None)
     if as_json:

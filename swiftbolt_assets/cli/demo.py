@@ -66,11 +66,13 @@ def run_demo(
         release_keep(settings.home)
         click.echo(f"starting database, simulator and Dagster; state in {settings.home}")
         with ready(settings) as installation:
+            from resources.calendar import load_calendar
             from resources.progress import mark
             from swiftbolt_assets.cli.filling import Wish, fill_by_tracking
             from swiftbolt_assets.orchestration.instance import prepare_dagster
             from swiftbolt_assets.orchestration.platform import running_platform
 
+            window = window.by(load_calendar(installation.database))
             prepare_dagster(settings, installation.database)
             since = mark(installation.database)
             with running_platform(settings, offset, address) as (platform, supervisor):

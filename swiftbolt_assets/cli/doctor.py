@@ -25,13 +25,15 @@ from swiftbolt_assets.settings import POLYGON_KEYS, read_settings, without_passw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import date
     from pathlib import Path
 
     from resources.postgres import Database
     from swiftbolt_assets.settings import Settings
 
 _FREE_BYTES = 1_000_000_000
-_CALENDAR_DAYS = 90
+_CALENDAR_DAYS = 365
+_UPGRADE = "upgrade swiftbolt: a newer release knows what follows"
 _MB = 1_000_000
 _PRUNING_IS_LATE = timedelta(days=7)
 #: A page of the list of tickers that failed so often in a row, an hour, is told.
@@ -93,13 +95,14 @@ def _local(settings: Settings) -> Iterator[Finding]:
         source = f"real; unset: {', '.join(missing)}" if missing else "real"
     yield Finding("providers", good=True, text=source)
     yield Finding("tokens", good=True, text=_tokens(settings))
-    today, last = settings.clock.today(), xnys().last
-    yield Finding(
-        "calendar",
-        good=(last - today).days > _CALENDAR_DAYS,
-        text=f"the exchange's sessions are known to {last}"
-        + ("" if (last - today).days > _CALENDAR_DAYS else "; upgrade swiftbolt"),
-    )
+    yield calendar_finding(settings.clock.today(), xnys().last)
+
+
+def calendar_finding(today: date, last: date) -> Finding:
+    """Return whether the calendar on board, which ends on a date, lasts for a year."""
+    is_enough = (last - today).days > _CALENDAR_DAYS
+    text = f"the exchange's sessions are known to {last}"
+    return Finding("calendar", good=is_enough, text=text if is_enough else f"{text}; {_UPGRADE}")
 
 
 def _tokens(settings: Settings) -> str:

@@ -112,15 +112,17 @@ class _Desk:
 
     def serve(self, *, once: bool, as_json: bool) -> None:
         """Serve rounds until nothing more comes today."""
+        from resources.calendar import CalendarInForce
         from swiftbolt_assets.market.live import closed_hours, due, in_order, next_due
-        from swiftbolt_assets.market.sessions import xnys
 
+        in_force = CalendarInForce(self._database)
         is_first = True
         while True:
+            calendar = in_force.now()
             now = self._settings.clock.now()
-            session = xnys().session(self._settings.clock.today())
+            session = calendar.session(self._settings.clock.today())
             watched = self._watched()
-            closed = closed_hours(xnys(), now)
+            closed = closed_hours(calendar, now)
             # The first round asks for all: whoever types the command wants to see bars now.
             asked = due(watched, session, now)
             if is_first and closed is None and session is not None:

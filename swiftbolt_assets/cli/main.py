@@ -165,6 +165,41 @@ def jobs_set(
     )
 
 
+@cli.group()
+def calendar() -> None:
+    """Change the exchange's calendar as it is announced."""
+
+
+@calendar.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def calendar_list(*, as_json: bool) -> None:
+    """Show the changes, and what they replace."""
+    from swiftbolt_assets.cli.calendar import run_calendar_list
+
+    run_calendar_list(as_json=as_json)
+
+
+@calendar.command("add")
+@click.argument("day", metavar="DAY")
+@click.option("--closed", is_flag=True, help="Closed all day.")
+@click.option("--closes", default=None, metavar="HH:MM", help="Closes then, New York time.")
+@click.option("--reason", default="", metavar="TEXT", help="For people.")
+def calendar_add(day: str, *, closed: bool, closes: str | None, reason: str) -> None:
+    """Close a day, or close it early; bars outside are kept aside."""
+    from swiftbolt_assets.cli.calendar import run_calendar_add
+
+    run_calendar_add(day, closes, reason, is_closed=closed)
+
+
+@calendar.command("remove")
+@click.argument("day", metavar="DAY")
+def calendar_remove(day: str) -> None:
+    """Take a change back; its bars come back."""
+    from swiftbolt_assets.cli.calendar import run_calendar_remove
+
+    run_calendar_remove(day)
+
+
 @cli.command()
 @click.argument("symbol")
 @click.option("--timeframe", default="m15", metavar="T", help="m15, h1 or h4.")

@@ -97,13 +97,14 @@ def _look(
     earlier: Certificate | None,
 ) -> _Stored:
     """Read the window: from the oldest session known to yesterday's, an earlier one's included."""
+    from resources.calendar import load_calendar
     from swiftbolt_assets.market.proof import take_stock
-    from swiftbolt_assets.market.sessions import xnys
 
     first = book.first_day(symbol_id)
     last = installation.settings.clock.today() - timedelta(days=1)
     ends = [earlier.first, earlier.last] if earlier else []
-    sessions = xnys().between(min([first or last, *ends]), max([last, *ends]))
+    calendar = load_calendar(installation.database)
+    sessions = calendar.between(min([first or last, *ends]), max([last, *ends]))
     if not sessions:
         raise SwiftBoltError(f"{ticker}: no session before today is stored; come back tomorrow")
     snapshot = book.snapshot(symbol_id, sessions)
@@ -290,7 +291,7 @@ def _tell(certificate: Certificate, found: Changes | None, result: str, *, as_js
     click.echo(f"  issued     {certificate.issued_at:%Y-%m-%d %H:%M:%S} UTC")
     if found and found.revised:
         days = ", ".join(map(str, found.revised[:_LINES]))
-        click.echo(f"  revised    {days}: the provider has answered anew since the last one")
+        click.echo(f"  revised    {days}: judged anew since the last one")
 
 
 def _in_doubt(certificate: Certificate) -> str:

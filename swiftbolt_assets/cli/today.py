@@ -34,12 +34,13 @@ def todays_prices(
         least_priority: symbols that are wanted less are not refreshed.
 
     """
+    from resources.calendar import load_calendar
     from resources.live import LiveBook
     from resources.rate_limit import limiter
     from swiftbolt_assets.market.live import age, closed_hours, is_beyond_budget, is_stale
-    from swiftbolt_assets.market.sessions import xnys
 
-    now, session = settings.clock.now(), xnys().session(settings.clock.today())
+    calendar = load_calendar(database)
+    now, session = settings.clock.now(), calendar.session(settings.clock.today())
     book = LiveBook(database)
     watched = book.watched(least_priority=least_priority, symbol=ticker)
     with closing(limiter(database.connect, "tradier", settings.tradier_per_minute)) as budget:
@@ -61,7 +62,7 @@ def todays_prices(
     is_off = settings.tradier_token is None and not settings.simulated
     return {
         "off": "TRADIER_TOKEN is unset" if is_off else None,
-        "closed": closed_hours(xnys(), now),
+        "closed": closed_hours(calendar, now),
         "began": session is not None and now >= session.opens,
         "per_minute": per_minute,
         "beyond_budget": is_beyond_budget(count, per_minute),

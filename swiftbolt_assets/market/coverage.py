@@ -37,13 +37,12 @@ from swiftbolt_assets.market.doubt import (
     next_ask,
     weigh,
 )
-from swiftbolt_assets.market.sessions import xnys
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from datetime import date, datetime
 
-    from swiftbolt_assets.market.sessions import Session
+    from swiftbolt_assets.market.sessions import Calendar, Session
 
 #: How many answers must agree before an absence is believed.
 ANSWERS_AFTER_LAST_BAR = 2
@@ -354,11 +353,11 @@ def beyond_plan(session: Session, prior: SessionCoverage | None, now: datetime) 
     )
 
 
-def kept_slots(rows: Iterable[SessionCoverage]) -> list[datetime]:
+def kept_slots(rows: Iterable[SessionCoverage], calendar: Calendar) -> list[datetime]:
     """Return the quarter hours without a bar of which nobody knows that they have none."""
     kept = []
     for row in rows:
-        session = xnys().session(row.day)
+        session = calendar.session(row.day)
         if row.bars:
             kept += [slot for slot, why in row.absences.items() if why in _NOT_KNOWN]
         elif session is not None and row.reason in _NOT_KNOWN:

@@ -21,13 +21,13 @@ from math import exp, inf, log, log1p
 from typing import TYPE_CHECKING
 
 from swiftbolt_assets.market.nights import jumps, nights_of, usual
-from swiftbolt_assets.market.sessions import xnys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import date
 
     from swiftbolt_assets.market.nights import Edges, Night
+    from swiftbolt_assets.market.sessions import Calendar
     from swiftbolt_assets.market.splits import Split
 
 #: Sessions between a listing and the night that shows its split, at most.
@@ -103,20 +103,22 @@ class Finding:
     expected: float
 
 
-def judge(listed: Sequence[Split], sessions: Sequence[Edges]) -> list[Judged]:
+def judge(listed: Sequence[Split], sessions: Sequence[Edges], calendar: Calendar) -> list[Judged]:
     """Return what the prices say of each listed split, in its order.
 
     Args:
         listed: of one symbol, in any order; two may be of one day.
         sessions: those with bars, ascending; some months around the listings are enough.
+        calendar: the exchange's sessions.
 
     """
-    nights = nights_of(sessions)
+    nights = nights_of(sessions, calendar)
     rests = [night.shift for night in nights]
     scale = usual(rests)
     least = min(_VISIBLE_NIGHTS * scale, _VISIBLE)
     events = sorted(
-        (_Event.of(split, nights, at, least) for at, split in enumerate(listed)), key=_place
+        (_Event.of(split, nights, at, least, calendar) for at, split in enumerate(listed)),
+        key=_place,
     )
     for event in events:
         if not event.is_visible and event.own is not None:
@@ -126,20 +128,23 @@ def judge(listed: Sequence[Split], sessions: Sequence[Edges]) -> list[Judged]:
             event.night = night
             if night is not None:
                 rests[night] -= event.size
-    found = {event.at: _judged(event, nights) for event in events}
+    found = {event.at: _judged(event, nights, calendar) for event in events}
     _once(events, found)
     return [found[at] for at in range(len(listed))]
 
 
-def findings(sessions: Sequence[Edges], judged: Sequence[Judged]) -> list[Finding]:
+def findings(
+    sessions: Sequence[Edges], judged: Sequence[Judged], calendar: Calendar
+) -> list[Finding]:
     """Return the nights whose prices and splits do not fit, ascending.
 
     Args:
         sessions: those with bars, ascending; a night lies between each and the next.
         judged: the symbol's splits.
+        calendar: the exchange's sessions.
 
     """
-    nights = nights_of(sessions)
+    nights = nights_of(sessions, calendar)
     counting = [split for one in judged if (split := one.folds) is not None]
     expected = [
         -sum(log(s.factor) for s in counting if before.day < s.day <= after.day)
@@ -147,7 +152,7 @@ def findings(sessions: Sequence[Edges], judged: Sequence[Judged]) -> list[Findin
     ]
     found = [
         Finding(nights[at].after, Doubt.UNEXPLAINED, exp(nights[at].shift), exp(expected[at]))
-        for at in jumps(sessions, expected)
+        for at in jumps(sessions, expected, calendar)
     ]
     found += [
         Finding(one.listed.day, Doubt.NOT_SHOWN, one.ratio or 1.0, 1 / one.listed.factor)
@@ -183,8 +188,10 @@ class _Event:
     night: int | None = None
 
     @classmethod
-    def of(cls, split: Split, nights: Sequence[Night], at: int, least: float) -> _Event:
-        session = xnys().position(split.day)
+    def of(
+        cls, split: Split, nights: Sequence[Night], at: int, least: float, calendar: Calendar
+    ) -> _Event:
+        session = calendar.position(split.day)
         near = {
             number: away
             for number, night in enumerate(nights)
@@ -237,13 +244,13 @@ def _story(
     return best
 
 
-def _judged(event: _Event, nights: Sequence[Night]) -> Judged:
+def _judged(event: _Event, nights: Sequence[Night], calendar: Calendar) -> Judged:
     shown = event.night if event.night is not None else event.own
     ratio = None if shown is None else exp(nights[shown].shift)
     if event.night is not None:
         night = nights[event.night]
         session = min(max(event.session, night.first), night.last)
-        day = xnys().sessions[session].day
+        day = calendar.sessions[session].day
         state = ListedState.SHOWN if day == event.split.day else ListedState.MOVED
         return Judged(event.split, state, day, ratio)
     if event.is_visible and event.own is not None:

@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swiftbolt_assets.market.sessions import xnys
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
+
+    from swiftbolt_assets.market.sessions import Calendar
 
 Values = np.ndarray[tuple[int], np.dtype[np.float64]]
 
@@ -90,9 +90,8 @@ class Night:
         return self.last - self.first + 1
 
 
-def nights_of(sessions: Sequence[Edges]) -> list[Night]:
-    """Return the nights between sessions, which ascend."""
-    calendar = xnys()
+def nights_of(sessions: Sequence[Edges], calendar: Calendar) -> list[Night]:
+    """Return the nights between sessions, which ascend, counted by a calendar."""
     return [
         Night(
             after.day,
@@ -112,20 +111,22 @@ def usual(shifts: Sequence[float] | Values) -> float:
     return (len(shifts) * own + _WORTH * _ORDINARY) / (len(shifts) + _WORTH)
 
 
-def stands_out(sessions: Sequence[Edges]) -> bool:
+def stands_out(sessions: Sequence[Edges], calendar: Calendar) -> bool:
     """Return whether a night is worth a look at all: most symbols have none."""
-    return any(abs(night.shift) > _LEAST_WITH_VOLUME for night in nights_of(sessions))
+    nights = nights_of(sessions, calendar)
+    return any(abs(night.shift) > _LEAST_WITH_VOLUME for night in nights)
 
 
-def jumps(sessions: Sequence[Edges], expected: Sequence[float]) -> list[int]:
+def jumps(sessions: Sequence[Edges], expected: Sequence[float], calendar: Calendar) -> list[int]:
     """Return the numbers of the nights that no market moves like that.
 
     Args:
         sessions: those with bars, ascending.
         expected: of each night the shift that known splits make, a logarithm.
+        calendar: the exchange's sessions.
 
     """
-    nights = nights_of(sessions)
+    nights = nights_of(sessions, calendar)
     rests = np.array([night.shift for night in nights]) - np.asarray(expected)
     sizes = np.abs(rests) / np.sqrt([night.sessions for night in nights])
     volumes = _Volumes(sessions)

@@ -296,7 +296,8 @@ class Changes:
 
     Attributes:
         bars: one line for each bar or reason that was changed behind the ledger's back, by day.
-        revised: days that a provider has answered for anew since: their bars may differ.
+        revised: days that were judged anew since, because a provider has answered or the session is
+            another one: their bars may differ.
 
     """
 
@@ -320,7 +321,8 @@ def changes(
     for before in certificate.days:
         after = days.get(before.day)
         if after is None:
-            found[before.day] = [f"the exchange has no session on {before.day}"]
+            # Its closure was announced later; the bars are kept aside.
+            revised.append(before.day)
             continue
         if after.hash == before.hash:
             continue

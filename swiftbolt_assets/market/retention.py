@@ -11,11 +11,12 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from swiftbolt_assets.market.live import closed_hours
-from swiftbolt_assets.market.sessions import xnys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+    from swiftbolt_assets.market.sessions import Calendar
 
 #: A run a minute, and the newest says it all: such runs are kept for so long.
 BRIEF = timedelta(days=2)
@@ -45,26 +46,27 @@ class Month:
     rows: int
 
 
-def reason_to_wait(age: timedelta, now: datetime) -> str | None:
+def reason_to_wait(age: timedelta, now: datetime, calendar: Calendar) -> str | None:
     """Return why nothing is to be pruned now, one sentence; None when it is time.
 
     Args:
         age: since the last time, in real time.
         now: the market clock's instant.
+        calendar: the exchange's sessions.
 
     """
     hours = f"{age / timedelta(hours=1):.0f} h ago"
     # A clock that was set back makes it negative: then it is time.
     if timedelta(0) <= age < _EVERY:
         return f"old rows were pruned {hours}"
-    if timedelta(0) <= age < _LONGEST_WAIT and is_busy(now):
+    if timedelta(0) <= age < _LONGEST_WAIT and is_busy(now, calendar):
         return f"the exchange is open, and old rows were pruned {hours}"
     return None
 
 
-def is_busy(now: datetime) -> bool:
+def is_busy(now: datetime, calendar: Calendar) -> bool:
     """Return whether people look at today's bars: from the session's open until they are in."""
-    return closed_hours(xnys(), now) is None
+    return closed_hours(calendar, now) is None
 
 
 def month_to_order(months: Sequence[Month], today: date) -> Month | None:

@@ -19,7 +19,6 @@ from swiftbolt_assets.assets.describing import asset_specs
 from swiftbolt_assets.assets.partitions import BarKey
 from swiftbolt_assets.errors import StorageError, SwiftBoltError
 from swiftbolt_assets.market.lanes import URGENT
-from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.shards import Shards
 from swiftbolt_assets.orchestration.failures import is_interruption, reason_of
 from swiftbolt_assets.orchestration.graphql import ask
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
 
     from resources.rechecks import Recheck
     from resources.work import Claim, Slice
+    from swiftbolt_assets.market.sessions import Calendar
     from swiftbolt_assets.market.shards import Shard
     from swiftbolt_assets.orchestration.presence import Platform
     from swiftbolt_assets.settings import Settings
@@ -116,7 +116,7 @@ class RunSpec:
 
 
 def requests_for(
-    claim: Claim, shard: Shard, partitions: MultiPartitionsDefinition
+    claim: Claim, shard: Shard, partitions: MultiPartitionsDefinition, calendar: Calendar
 ) -> list[RunRequest]:
     """Return what launches a claim: its newest slices as a plain run, the rest as one backfill.
 
@@ -126,13 +126,14 @@ def requests_for(
         claim: of a symbol.
         shard: the symbol's.
         partitions: of that shard's assets.
+        calendar: the exchange's sessions.
 
     """
     from dagster import MultiPartitionKey, RunRequest
     from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
 
     assets = [spec.key for spec in asset_specs(shard)]
-    first = _in_a_row(claim.slices)
+    first = _in_a_row(claim.slices, calendar)
     newest, rest = claim.slices[:first], claim.slices[first:]
     tags = {
         CLAIM_TAG: str(claim.claim_id),
@@ -148,7 +149,7 @@ def requests_for(
         keys = {
             MultiPartitionKey({"date": session.day.isoformat(), "symbol": claim.symbol})
             for part in rest
-            for session in xnys().between(part.first, part.last)
+            for session in calendar.between(part.first, part.last)
         }
         subset = partitions.empty_subset().with_partition_keys(keys)
         requests.append(
@@ -193,14 +194,14 @@ def recheck_request(recheck: Recheck, day: date, shard: Shard) -> RunRequest:
     )
 
 
-def _in_a_row(slices: Sequence[Slice]) -> int:
+def _in_a_row(slices: Sequence[Slice], calendar: Calendar) -> int:
     """Return how many of the newest slices one range of days holds, and nothing between them.
 
     What lies between may wait, because the provider refuses it.
     """
     for position, (newer, older) in enumerate(pairwise(slices[:_FIRST_SLICES]), start=1):
         day = timedelta(days=1)
-        if xnys().between(older.last + day, newer.first - day):
+        if calendar.between(older.last + day, newer.first - day):
             return position
     return min(len(slices), _FIRST_SLICES)
 

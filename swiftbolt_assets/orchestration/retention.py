@@ -73,7 +73,7 @@ def keep_small(storage: Storage, settings: Settings, now: datetime) -> list[str]
     ]
     # Before the month: one that cannot be ordered must not bring all this back in an hour.
     book.note(history.size(), now)
-    if not is_busy(storage.clock.now()):
+    if not is_busy(storage.clock.now(), storage.calendar):
         done += _order_a_month(book, storage)
     return done
 

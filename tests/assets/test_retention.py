@@ -13,6 +13,7 @@ import pytest
 from resources.dagster import open_storage
 from resources.retention import Retention
 from swiftbolt_assets.market.retention import Month, month_to_order, reason_to_wait
+from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.orchestration.instance import open_instance
 from swiftbolt_assets.orchestration.retention import dagster_database, keep_small
 
@@ -125,5 +126,5 @@ def test_the_newest_month_that_is_over_and_small_enough_is_next() -> None:
 def test_it_is_done_once_a_day_when_the_exchange_is_closed(
     hours: int, instant: str, waits: str | None
 ) -> None:
-    reason = reason_to_wait(timedelta(hours=hours), datetime.fromisoformat(instant))
+    reason = reason_to_wait(timedelta(hours=hours), datetime.fromisoformat(instant), xnys())
     assert reason is None if waits is None else waits in str(reason)

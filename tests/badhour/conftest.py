@@ -196,7 +196,7 @@ class Desk:
         with closing(transport), closing(limiter):
             announced = AnnouncedProvider(PolygonClient(transport), self.storage.work)
             guarded = GuardedProvider(announced, self.health, probe=probe, judge=believed)
-            filler = Filler(guarded, self.storage.bars, self.storage.ledger)
+            filler = Filler(guarded, self.storage.bars, self.storage.ledger, self.storage.calendar)
             target = Target(symbol, self.storage.symbol(symbol), 100, ())
             today = self.storage.clock.today()
             sessions = xnys().between(first, min(last, today - timedelta(days=1)))

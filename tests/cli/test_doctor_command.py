@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
+
+from swiftbolt_assets.cli.doctor import calendar_finding
 
 pytestmark = pytest.mark.slow
 
@@ -24,6 +27,16 @@ def test_a_home_that_cannot_be_is_a_finding(shell: Any) -> None:
     assert done.code == 1
     assert "BAD  home       SWIFTBOLT_HOME: " in done.out
     assert "Traceback" not in done.err
+
+
+def test_a_calendar_that_ends_within_a_year_is_a_finding() -> None:
+    last = date(2030, 12, 31)
+    assert calendar_finding(date(2029, 12, 30), last).good
+    found = calendar_finding(date(2029, 12, 31), last)
+    assert not found.good
+    assert found.text.startswith(
+        "the exchange's sessions are known to 2030-12-31; upgrade swiftbolt"
+    )
 
 
 def test_what_peoples_tokens_must_name_is_shown_and_no_secret_is(shell: Any) -> None:

@@ -136,7 +136,7 @@ class Desk:
         provider: BarProvider | None = None,
     ) -> list[Filled]:
         """Fill to the end and return each stored answer."""
-        filler = Filler(provider or self.polygon, self.store, self.ledger)
+        filler = Filler(provider or self.polygon, self.store, self.ledger, xnys())
         sessions = self.sessions(first, last)
         return list(filler.fill(self.target, sessions, now=self.now, force=force))
 

@@ -34,7 +34,7 @@ def main() -> int:
         record=ledger.record_request,
         bounds=Bounds(first_wait_s=0.001),
     )
-    filler = Filler(PolygonClient(transport), BarStore(database), ledger)
+    filler = Filler(PolygonClient(transport), BarStore(database), ledger, xnys())
     sessions = xnys().between(date(2024, 11, 20), date(2026, 11, 19))
     try:
         symbol_id = ensure_symbols(database, ["AAPL"])["AAPL"]

@@ -67,7 +67,7 @@ def times(factor: float, column: str, *slots: datetime) -> Change:
 
 
 def doubts(one: Desk, other: Any = None) -> Doubts:  # noqa: ANN401 - a provider
-    return Doubts(Witnesses(one.database), other, one.now, lambda _line: None)
+    return Doubts(Witnesses(one.database), other, one.now, xnys(), lambda _line: None)
 
 
 @pytest.mark.parametrize("slots", [SLOTS, SLOTS[20:], SLOTS[:7], SLOTS[9:12]])
@@ -115,7 +115,8 @@ def test_what_an_answer_holds_of_the_symbols_window_is_stored_whoever_asked(
     sessions = [s for s in one.sessions(week[0], week[-1]) if s.day in {week[0], week[-1]}]
     from swiftbolt_assets.assets.filling import Filler
 
-    list(Filler(odd, one.store, one.ledger).fill(one.target, sessions, now=one.now, force=True))
+    filler = Filler(odd, one.store, one.ledger, xnys())
+    list(filler.fill(one.target, sessions, now=one.now, force=True))
     assert odd.windows == [(week[0], week[-1])]
     one.assert_exact(week[0], week[-1])
 

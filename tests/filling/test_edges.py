@@ -120,7 +120,7 @@ def test_a_reader_that_stops_early_has_stored_what_it_was_given(desk: Callable[.
     from swiftbolt_assets.assets.filling import Filler
 
     one = desk()
-    fill = Filler(Scripted(), one.store, one.ledger).fill(
+    fill = Filler(Scripted(), one.store, one.ledger, xnys()).fill(
         one.target, one.sessions(FIRST, LAST), now=one.now
     )
     first = next(iter(fill))

@@ -273,11 +273,11 @@ def test_evidence_that_comes_without_an_answer_settles_and_changes_no_time_of_as
 
 def test_live_bars_stay_where_history_has_confirmed_nothing() -> None:
     row = judge(SESSION, MORNING, doubting(AFTERNOON), None)
-    assert kept_slots([row]) == AFTERNOON
+    assert kept_slots([row], xnys()) == AFTERNOON
     quiet = judge(SESSION, MORNING, doubting([]), None)
-    assert kept_slots([quiet]) == []
+    assert kept_slots([quiet], xnys()) == []
     empty = judge(SESSION, [], doubting(SLOTS), judge(SESSION, [], doubting(SLOTS), None))
-    assert kept_slots([empty]) == SLOTS
+    assert kept_slots([empty], xnys()) == SLOTS
 
 
 def test_a_session_beyond_the_plan_is_settled_without_bars() -> None:

@@ -104,7 +104,7 @@ def test_two_symbols_that_differ_in_case_live_side_by_side(registry: Any) -> Non
     now = registry.now
     for symbol, symbol_id in ids.items():
         target = Target(symbol, symbol_id, 200, (Timeframe.H1, Timeframe.H4))
-        filler = Filler(PolygonClient(registry.transport), store, ledger)
+        filler = Filler(PolygonClient(registry.transport), store, ledger, xnys())
         list(filler.fill(target, sessions, now=now))
     store.close()
     closes = "select array_agg(close order by ts) from ohlc_bars_v2 where symbol_id = %s"

@@ -81,7 +81,7 @@ class Notary:
             bounds=Bounds(first_wait_s=0.001),
         )
         target = Target(ticker, symbol_id, 200, (Timeframe.H1, Timeframe.H4))
-        filler = Filler(PolygonClient(transport), store, ledger)
+        filler = Filler(PolygonClient(transport), store, ledger, xnys())
         try:
             sessions = xnys().between(first, last)
             list(filler.fill(target, sessions, now=self.now, force=force))

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from resources.calendar_changes import CalendarBook
 from swiftbolt_assets.errors import UsageError
+from swiftbolt_assets.market.announced import Change
 from swiftbolt_assets.market.sessions import xnys
 
 if TYPE_CHECKING:
@@ -366,3 +368,23 @@ def test_a_year_of_a_symbol_is_proved_in_well_under_a_second(notary: Callable[..
     one.prove("AAPL")
     # Of this process; the database's share is about as much.
     assert time.process_time() - began < 0.5
+
+
+def test_a_day_that_is_closed_since_was_judged_anew_and_a_certificate_holds_again_afterwards(
+    aapl: Any,
+) -> None:
+    whole, book = aapl.proof("AAPL")["certificate"], CalendarBook(aapl.database)
+    wednesday = date(2026, 11, 18)
+    book.add(Change(wednesday, IN_NOVEMBER.time().replace(hour=13, minute=0)))
+    cut = aapl.proof("AAPL")
+    assert (cut["result"], cut["revised"]) == ("issued", ["2026-11-18"])
+    assert cut["certificate"]["bars"] == {"m15": 222, "h1": 60, "h4": 17}
+    assert cut["certificate"]["quarter_hours"] == 222
+    book.add(Change(wednesday, None))
+    closed = aapl.proof("AAPL")
+    assert (closed["result"], closed["revised"]) == ("issued", ["2026-11-18"])
+    assert closed["certificate"]["sessions"] == 8
+    book.remove(wednesday)
+    again = aapl.proof("AAPL")
+    assert again["result"] == "issued"
+    assert again["certificate"]["content_hash"] == whole["content_hash"]

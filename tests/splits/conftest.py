@@ -84,7 +84,7 @@ class Office:
         """Fill a symbol's past sessions, m15, h1 and h4."""
         symbol_id = self.symbol(ticker)
         target = Target(ticker, symbol_id, 200, (Timeframe.H1, Timeframe.H4))
-        filler = Filler(PolygonClient(self.transport), self.store, self.ledger)
+        filler = Filler(PolygonClient(self.transport), self.store, self.ledger, xnys())
         list(filler.fill(target, xnys().between(first, last), now=NOW))
         return symbol_id
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,6 +14,11 @@ from swiftbolt_assets.market.listed_splits import Doubt, Judged, ListedState, fi
 from swiftbolt_assets.market.nights import Edges
 from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.splits import Split
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from swiftbolt_assets.market.listed_splits import Finding
 
 #: Two months with Thanksgiving and an early close among them.
 SESSIONS = xnys().between(date(2025, 10, 20), date(2025, 12, 19))
@@ -33,8 +39,16 @@ def walk(*real: tuple[date, float], seed: int = 5, night: float = 0.012) -> list
     return sessions
 
 
+def judged_by_prices(listed: Sequence[Split], sessions: Sequence[Edges]) -> list[Judged]:
+    return judge(listed, sessions, xnys())
+
+
+def misfits(sessions: Sequence[Edges], judged: Sequence[Judged]) -> list[Finding]:
+    return findings(sessions, judged, xnys())
+
+
 def told(*listed: Split, sessions: list[Edges]) -> list[tuple[str, date | None]]:
-    return [(str(one.state), one.effective) for one in judge(listed, sessions)]
+    return [(str(one.state), one.effective) for one in judged_by_prices(listed, sessions)]
 
 
 NOV_12, NOV_13, NOV_14, NOV_17 = (date(2025, 11, day) for day in (12, 13, 14, 17))
@@ -68,10 +82,10 @@ def test_a_split_counts_on_the_day_that_shows_it(
     sessions = walk((shown, ratio))
     split = Split(listed, *shares)
     assert told(split, sessions=sessions) == [(state, shown)]
-    (one,) = judge([split], sessions)
+    (one,) = judged_by_prices([split], sessions)
     assert one.ratio == pytest.approx(ratio, rel=0.12)
     assert one.folds == Split(shown, *shares)
-    assert findings(sessions, [one]) == []
+    assert misfits(sessions, [one]) == []
 
 
 def test_a_split_listed_on_two_neighbouring_days_is_folded_once() -> None:
@@ -84,7 +98,7 @@ def test_a_split_listed_on_two_neighbouring_days_is_folded_once() -> None:
         (MOVED, NOV_13),
         (REPEATED, None),
     ]
-    assert findings(sessions, judge([early, right, late], sessions)) == []
+    assert misfits(sessions, judged_by_prices([early, right, late], sessions)) == []
 
 
 def test_two_splits_of_two_days_are_both_folded() -> None:
@@ -103,9 +117,9 @@ def test_two_splits_of_two_days_are_both_folded() -> None:
 
 def test_a_split_that_never_happened_is_doubtful_and_found() -> None:
     sessions = walk()
-    judged = judge([Split(NOV_13, 1, 4)], sessions)
+    judged = judged_by_prices([Split(NOV_13, 1, 4)], sessions)
     assert [(one.state, one.effective, one.folds) for one in judged] == [(DOUBTFUL, None, None)]
-    (found,) = findings(sessions, judged)
+    (found,) = misfits(sessions, judged)
     assert (found.day, found.doubt, found.expected) == (NOV_13, Doubt.NOT_SHOWN, 4.0)
     assert found.ratio == pytest.approx(1.0, abs=0.2)
 
@@ -121,9 +135,9 @@ def test_of_two_ratios_for_one_day_the_prices_choose() -> None:
 def test_a_split_of_another_symbols_direction_is_none() -> None:
     # Listed the wrong way round: the list and the price contradict each other.
     sessions = walk((NOV_13, 10.0))
-    judged = judge([Split(NOV_13, 10, 1)], sessions)
+    judged = judged_by_prices([Split(NOV_13, 10, 1)], sessions)
     assert judged[0].state is DOUBTFUL
-    assert {one.doubt for one in findings(sessions, judged)} == set(Doubt)
+    assert {one.doubt for one in misfits(sessions, judged)} == set(Doubt)
 
 
 @pytest.mark.parametrize(
@@ -167,13 +181,13 @@ def test_a_small_split_cannot_be_disproved_and_counts_as_listed() -> None:
         (REPEATED, None),
         (LISTED, NOV_14),
     ]
-    assert findings(sessions, judge([stock_dividend], sessions)) == []
+    assert misfits(sessions, judged_by_prices([stock_dividend], sessions)) == []
 
 
 def test_a_long_list_of_one_split_folds_once() -> None:
     sessions = walk((NOV_13, 8.0))
     day = [NOV_13 + timedelta(days=away) for away in range(-5, 6)]
-    judged = judge([Split(one, 1, 8) for one in day], sessions)
+    judged = judged_by_prices([Split(one, 1, 8) for one in day], sessions)
     assert [one.effective for one in judged if one.effective is not None] == [NOV_13]
 
 
@@ -196,10 +210,10 @@ def test_whatever_the_walk_the_split_counts_where_it_happened(
     listed = [Split(DAYS[at + off], *shares)]
     if again:
         listed.append(Split(DAYS[at + (1 if off < 1 else -1)], *shares))
-    judged = judge(listed, sessions)
+    judged = judged_by_prices(listed, sessions)
     assert [one.effective for one in judged if one.effective] == [DAYS[at]]
     # The order of the list says nothing.
-    turned: list[Judged] = judge(listed[::-1], sessions)
+    turned: list[Judged] = judged_by_prices(listed[::-1], sessions)
     assert [one.effective for one in turned if one.effective] == [DAYS[at]]
 
 
@@ -211,7 +225,9 @@ def test_a_small_split_that_never_happened_is_doubtful_where_nights_are_quieter(
     split = Split(NOV_13, *shares)
     quiet = walk(seed=seed, night=0.005)
     assert told(split, sessions=quiet) == [(DOUBTFUL, None)]
-    assert [one.doubt for one in findings(quiet, judge([split], quiet))] == [Doubt.NOT_SHOWN]
+    assert [one.doubt for one in misfits(quiet, judged_by_prices([split], quiet))] == [
+        Doubt.NOT_SHOWN
+    ]
     real = walk((NOV_13, shares[1] / shares[0]), seed=seed, night=0.005)
     assert told(split, sessions=real) == [(SHOWN, NOV_13)]
 
