@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 FIRST_DATE = date(2024, 1, 2)
 #: Where tests take `browser`; all of them are slow.
-BROWSER_TESTS = tuple(Path(__file__).parent / name for name in ("page", "api/supabase_clients"))
+BROWSER_TESTS = tuple(
+    Path(__file__).parent / name
+    for name in ("page", "api/supabase_clients", "servers/test_platform_elsewhere.py")
+)
 BROWSER_FLAGS = (
     "--no-sandbox",  # Chromium has none as root
     "--disable-quic",
