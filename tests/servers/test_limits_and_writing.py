@@ -21,6 +21,7 @@ from resources.postgres import Database
 from resources.schema import migrate
 from swiftbolt_assets.api.checkup import Checkup
 from swiftbolt_assets.cli.main import cli
+from tests.api.conftest import served
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +30,16 @@ if TYPE_CHECKING:
 WRITE_NOTHING = "alter system set default_transaction_read_only = on"
 WRITE_AGAIN = "alter system reset default_transaction_read_only"
 RELOAD = "select pg_reload_conf()"
+#: What an app and the page ask without a wish.
+READING = (
+    "chart?symbol=AAPL&timeframe=d1&days=30",
+    "coverage?symbol=AAPL",
+    "symbols-search?q=AA",
+    "quotes?symbols=AAPL",
+    "market-status",
+    "/health",
+    "/chart",
+)
 
 
 @pytest.fixture
@@ -68,7 +79,7 @@ def bad(doctor: Any) -> dict[str, str]:
 
 
 def test_a_read_only_server_is_told_by_doctor_and_health_and_reading_goes_on(
-    command: Any, server: Any, rows: Callable[..., Any]
+    command: Any, server: Any, rows: Callable[..., Any], tmp_path: Path
 ) -> None:
     shell = [sys.executable, "-m", "swiftbolt_assets.cli.main", "backfill", "AAPL", "--days", "5"]
     filled = subprocess.run(shell, capture_output=True, text=True, check=False)
@@ -92,6 +103,14 @@ def test_a_read_only_server_is_told_by_doctor_and_health_and_reading_goes_on(
         assert (found.status, found.http_status) == ("degraded", 200)
         assert found.parts["database"]["status"] == "read-only"
         assert found.parts["platform"]["status"] == "unknown"
+        with served(command.url, tmp_path) as api:
+            for path in READING:
+                assert api.get(path).status == 200, path
+            asked = {"symbol": "AAPL", "timeframe": "h1", "days": 30}
+            assert api.post("chart-data-v2", asked).status == 200
+            refused = api.post("watchlist-sync", {"action": "add", "symbol": "MSFT"})
+        assert refused.status == 503
+        assert "read-only" in refused.error
         server.run(WRITE_AGAIN, RELOAD)
         deadline = time.monotonic() + 20
         while checkup.latest().parts["database"]["status"] != "ok":
