@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from resources.dagster import PostgresResource
+from resources.delisted import DelistedBook
 from resources.progress import failures, is_pending, mark, progress, unbelieved
 from resources.provider_health import ProviderHealth
 from resources.rate_limit import PATIENT_S, closed_for, limiter
@@ -123,6 +124,7 @@ def fill(installation: Installation, wish: Wish, *, on_platform: bool) -> Outcom
     work = WorkQueue(installation.database)
     for symbol in wish.symbols:
         work.restart(symbol)
+    DelistedBook(installation.database).ask(wish.symbols, wish.window.first)
     launch = partial(_launch, on_platform=on_platform)
     news = None
     if on_platform:
