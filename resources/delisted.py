@@ -4,7 +4,7 @@ Declaring, asking and ending are one SQL function each (`migrations/sql/0020_del
 ends the state in the transaction that stores it (`session_rows.py`).
 
 What belongs here: these statements. What does not: what is evidence
-(`swiftbolt_assets/market/delisted.py`), the order of a look (`swiftbolt_assets/assets/delisted.py`).
+(`market/delisted.py`), the order of a look (`assets/delisted.py`), both in `swiftbolt_assets/`.
 """
 
 from __future__ import annotations
@@ -204,7 +204,8 @@ _SILENT = f"""{_DAYS}, quiet as materialized (
    cross join lateral (
      select coalesce(bool_or({_ALIVE}), false) as is_alive, bool_or({_EMPTY}) as is_empty
        from session_coverage c
-      where c.symbol_id = s.id and c.day >= (select min(day) from days where number <= %(newest)s)) n
+      where c.symbol_id = s.id
+        and c.day >= (select min(day) from days where number <= %(newest)s)) n
    where n.is_empty and not n.is_alive
      and not exists (select from delisted_symbols d where d.symbol_id = s.id)
 )

@@ -66,7 +66,7 @@ class LiveBook:
         return int(row[0]) if row else 0
 
     def unspelled(self, *, least_priority: int = 0, symbol: str | None = None) -> list[str]:
-        """Return the symbols that people want, that trade and that Tradier cannot spell, by name."""
+        """Return the symbols that people want, that trade and Tradier cannot spell, by name."""
         values = {"least": least_priority, "symbol": symbol}
         with self._database.transaction() as connection:
             rows = connection.execute(_UNSPELLED, values).fetchall()
