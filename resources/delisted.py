@@ -39,7 +39,7 @@ class Delisted:
         since: the first session of its silence.
         last_bar_on: the last session with a bar, None where none is known.
         evidence: one sentence.
-        asked_on: New York date on which the provider said so last.
+        asked_on: New York date on which the provider said so last, that day or later.
         ask_on: on which it is asked again, about.
 
     """
@@ -171,11 +171,12 @@ select s.ticker, d.since, d.last_bar_on, d.evidence, d.asked_on, greatest(d.ask_
   from delisted_symbols d join symbols s on s.id = d.symbol_id
  where %(symbol)s::text is null or s.ticker = %(symbol)s order by s.ticker
 """
+# An older trade was known to nobody's bars when the state was declared, and proves no more now.
 _TRADED = """
 select end_delisted(d.symbol_id)
   from delisted_symbols d join symbols s on s.id = d.symbol_id
   join unnest(%s::text[], %s::date[]) t (ticker, day) on t.ticker = s.ticker
- where t.day >= d.since and t.day <= market_today()
+ where t.day between greatest(d.since, d.declared_on) and market_today()
 """
 # Most looks find that somebody has looked, and write nothing.
 _TURN = """

@@ -76,7 +76,11 @@ begin
   end if;
   insert into delisted_symbols
     (symbol_id, since, last_bar_on, evidence, declared_on, asked_on, ask_on)
-  values (p_symbol_id, p_since, p_last_bar_on, p_evidence, today, today, p_ask_on)
+  values (p_symbol_id, p_since, p_last_bar_on, p_evidence, today,
+    -- The newest session that was asked for was asked for on the day after it at least.
+    coalesce((select least(max(day) + 1, today) from session_coverage
+      where symbol_id = p_symbol_id and day >= p_since and answers > 0), today),
+    p_ask_on)
   on conflict do nothing;
   if not found then
     return false;
