@@ -49,7 +49,7 @@ from swiftbolt_assets.simulator.config import SimulatorConfig
 from swiftbolt_assets.simulator.server import SimulatorThread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import date
     from pathlib import Path
 
@@ -144,6 +144,7 @@ class Days:
         home: a folder of its own.
         unreliable: what goes wrong; None for a provider without fault.
         certify: mornings and evenings until each symbol has a new certificate; 0 for none at all.
+        delistings: by symbol, the first day without it.
         now: the market's instant.
         nights: requests for history up to the end of each day.
         first_fill: those of the first step.
@@ -159,6 +160,7 @@ class Days:
     home: Path
     unreliable: Unreliable | None = None
     certify: int = 0
+    delistings: Mapping[str, date] = field(default_factory=dict)
     now: datetime = field(init=False)
     nights: list[int] = field(default_factory=list)
     first_fill: int = 0
@@ -173,7 +175,12 @@ class Days:
         self._passed = 0.0
         self._pausing: list[tuple[str, str]] = []
         self.simulator = SimulatorThread(
-            SimulatorConfig(now=lambda: self.now, tradier_allowed=0, unreliable=self.unreliable)
+            SimulatorConfig(
+                now=lambda: self.now,
+                tradier_allowed=0,
+                unreliable=self.unreliable,
+                delistings=self.delistings,
+            )
         )
 
     @property

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from swiftbolt_assets.market.sessions import Session
 
 #: What a certificate may say of a quarter hour that has a bar after all.
-UNPROVEN = frozenset({"unconfirmed", "rejected"})
+UNPROVEN = frozenset({"unconfirmed", "rejected", "delisted"})
 _CLOSE_ENOUGH = 1e-9
 _STORED = """
 select ts, open, high, low, close, volume, vwap, trade_count

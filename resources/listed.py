@@ -154,10 +154,14 @@ class TickerList:
             if not arrived or arrived < _LEAST_PART * present:
                 raise MalformedReplyError(f"the list has {arrived} tickers, {present} are known")
             named = connection.execute(_RENAME).rowcount
+            # Whom this list holds and the one before did not may trade again.
+            connection.execute(_SEEN)
+            connection.execute(_BACK)
             connection.execute("delete from listed_tickers")
             connection.execute("insert into listed_tickers select * from arriving_tickers")
             connection.execute("delete from arriving_tickers")
             connection.execute(_LISTED, (today,))
+            connection.execute(_SEEN)
         return Stored(arrived, is_whole=True, named=named)
 
     def failed(self, error: ProviderError) -> None:
@@ -222,6 +226,16 @@ update symbols s set description = n.name
   from arriving_tickers n left join listed_tickers o using (ticker)
  where n.ticker = s.ticker and n.name <> '' and s.description is distinct from n.name
    and (coalesce(s.description, '') = '' or s.description = o.name)
+"""
+_BACK = """
+update delisted_symbols d set ask_on = least(d.ask_on, market_today())
+  from symbols s join arriving_tickers n using (ticker)
+ where s.id = d.symbol_id and s.listed_on is distinct from (select listed_on from ticker_list)
+"""
+# Of the list before as well: a symbol may be younger than it.
+_SEEN = """
+update symbols s set listed_on = t.listed_on from ticker_list t
+ where s.listed_on is distinct from t.listed_on and s.ticker in (select ticker from listed_tickers)
 """
 _FAILED = """
 update ticker_list set failures = failures + 1, error = %s,

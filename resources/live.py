@@ -50,7 +50,7 @@ class LiveBook:
         self._database = database
 
     def watched(self, *, least_priority: int = 0, symbol: str | None = None) -> list[Watched]:
-        """Return the symbols that people want and that Tradier can spell, by name.
+        """Return the symbols that people want, that trade and that Tradier can spell, by name.
 
         Args:
             least_priority: symbols that are wanted less are left out.
@@ -60,13 +60,13 @@ class LiveBook:
         return self._read(_WATCHED + _WANTED, {"least": least_priority, "symbol": symbol})
 
     def watched_count(self, *, least_priority: int = 0) -> int:
-        """Return how many symbols people want and Tradier can spell."""
+        """Return how many symbols trade that people want and Tradier can spell."""
         with self._database.transaction() as connection:
             row = connection.execute(_COUNT, {"least": least_priority}).fetchone()
         return int(row[0]) if row else 0
 
     def unspelled(self, *, least_priority: int = 0, symbol: str | None = None) -> list[str]:
-        """Return the symbols that people want and that Tradier cannot spell, by name."""
+        """Return the symbols that people want, that trade and Tradier cannot spell, by name."""
         values = {"least": least_priority, "symbol": symbol}
         with self._database.transaction() as connection:
             rows = connection.execute(_UNSPELLED, values).fetchall()
@@ -134,18 +134,22 @@ left join live_refreshes l on l.symbol_id = s.id
 _WANTED = """
 where w.priority >= %(least)s and (%(symbol)s::text is null or s.ticker = %(symbol)s)
   and s.ticker = upper(s.ticker)
+  and not exists (select from delisted_symbols d where d.symbol_id = s.id)
 order by s.ticker
 """
 _UNSPELLED = """
 select w.symbol from wanted_symbols w
-where w.symbol <> upper(w.symbol) and w.priority >= %(least)s
+where not exists (
+    select from delisted_symbols d join symbols s on s.id = d.symbol_id where s.ticker = w.symbol)
+  and w.symbol <> upper(w.symbol) and w.priority >= %(least)s
   and (%(symbol)s::text is null or w.symbol = %(symbol)s)
 order by w.symbol
 """
 # As `wanted_symbols` has it, without what that view puts together for planning.
 _COUNT = """
 select count(*) from symbols s
-where s.ticker = upper(s.ticker) and exists (
+where s.ticker = upper(s.ticker)
+  and not exists (select from delisted_symbols x where x.symbol_id = s.id) and exists (
   select from job_definitions d
    where d.symbol = s.ticker and d.enabled and d.job_type <> 'run_forecast'
      and d.timeframe in ('m15', 'h1', 'h4') and d.priority >= %(least)s)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def write_coverage(connection: Connection[Any], write: SessionsWrite) -> None:
-    """Store the ledger's rows and how far each timeframe reaches, and settle slices."""
+    """Store the ledger's rows and how far each timeframe reaches; settle slices and questions."""
     if not write.coverage:
         return
     connection.execute(
@@ -37,8 +37,14 @@ def write_coverage(connection: Connection[Any], write: SessionsWrite) -> None:
     )
     days = [row.day for row in write.coverage]
     connection.execute(
-        "select settle_slices(%s, %s, %s, %s)",
-        (write.symbol_id, min(days), max(days), write.provider),
+        "select settle_slices(%(symbol)s, %(first)s, %(last)s, %(provider)s),"
+        " delisted_answered(%(symbol)s, %(last)s, %(provider)s)",
+        {
+            "symbol": write.symbol_id,
+            "first": min(days),
+            "last": max(days),
+            "provider": write.provider,
+        },
     )
 
 

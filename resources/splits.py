@@ -267,7 +267,9 @@ with busy as (
 ), newcomers as (
   select s.ticker, null::date
     from symbols s left join split_lookups l on l.symbol = s.ticker
-   where (l.answered_at is null or l.ask_again_at <= market_now())
+   where (l.answered_at is null or (l.ask_again_at <= market_now()
+       -- What trades no more has no new split.
+       and not exists (select from delisted_symbols d where d.symbol_id = s.id)))
      and (l.retry_at is null or l.retry_at <= clock_timestamp())
      and exists (select from session_coverage c where c.symbol_id = s.id and c.bars > 0)
      and (s.ticker not in (select symbol from busy)

@@ -17,6 +17,7 @@ import dagster as dg
 from resources.provider_health import ProviderHealth
 from resources.rate_limit import PATIENT_S, closed_error, closed_for
 from resources.rechecks import RecheckBook
+from swiftbolt_assets.assets.delisted import look_for_delisted
 from swiftbolt_assets.assets.describing import GROUP
 from swiftbolt_assets.assets.partitions import bar_partitions, symbol_set
 from swiftbolt_assets.clock import new_york_date
@@ -162,6 +163,8 @@ def take_on(storage: Storage, rules: Rules) -> Taken:
 
     """
     work = storage.work
+    # First: what trades no more is not planned for a new day.
+    look_for_delisted(storage)
     is_more = work.plan_some(least_priority=lowest(background=rules.background)).is_more
     priorities = [claim.priority for claim in work.open_claims()]
     rechecks = _rechecked(storage, rules, priorities)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 
 from resources import jobs
 from resources.chart import AGGREGATED
+from resources.delisted import delisted
 from resources.queue_depth import QueueDepth
 from resources.sessions_missing import chart_splits, session_gaps
 from resources.symbols import symbol_name
@@ -107,6 +108,7 @@ def coverage(
         work = jobs.open_slices(connection, ticker)
         splits = chart_splits(connection, ticker)
         name = symbol_name(connection, ticker)
+        ended = next(iter(delisted(connection, ticker)), None)
     return Json(
         {
             "symbol": ticker,
@@ -121,6 +123,7 @@ def coverage(
             ],
             "work": work,
             "splits": splits,
+            "delisted": ended,
         }
     )
 

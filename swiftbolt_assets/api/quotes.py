@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
+from resources.delisted import end_traded
 from resources.endpoint import Secret
 from resources.http import Bounds, Transport, without_retries
 from resources.ledger import Ledger
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from resources.contract import Quote
     from resources.postgres import Database
+    from swiftbolt_assets.api.state import ApiState
     from swiftbolt_assets.market.sessions import Calendar
     from swiftbolt_assets.settings import Settings
 
@@ -132,6 +134,7 @@ def quotes(request: Request, caller: AnyCaller, symbols: Annotated[str, Query()]
     tickers = list(dict.fromkeys(required_symbol(text) for text in texts))
     state = state_of(request)
     told = state.quote_desk.quotes(tickers)
+    _note_trades(state, told)
     rest = [ticker for ticker in tickers if ticker not in told or not _is_whole(told[ticker])]
     stored = {}
     if rest:
@@ -154,6 +157,18 @@ def quotes(request: Request, caller: AnyCaller, symbols: Annotated[str, Query()]
             "quotes": found,
         }
     )
+
+
+def _note_trades(state: ApiState, told: Mapping[str, Quote]) -> None:
+    """Have symbols kept current again that were thought to trade no more."""
+    traded = {
+        ticker: quote.traded_at.astimezone(NEW_YORK).date()
+        for ticker, quote in told.items()
+        if quote.traded_at is not None
+    }
+    if traded:
+        with state.pool.transaction() as connection:
+            end_traded(connection, traded)
 
 
 def shown(told: Quote | None, stored: Quote | None) -> dict[str, Any] | None:

@@ -110,6 +110,17 @@ class Split(BaseModel):
     state: Literal["listed", "shown", "moved", "repeated", "doubtful"]
 
 
+class Delisted(BaseModel):
+    """A symbol that trades no more, by what evidence, and when it is asked about again."""
+
+    symbol: str
+    since: date
+    last_bar_on: date | None
+    evidence: str
+    asked_on: date
+    ask_on: date
+
+
 class Covered(BaseModel):
     """What a symbol lacks, and why; its name is empty where nobody has told it."""
 
@@ -121,6 +132,7 @@ class Covered(BaseModel):
     sessions: list[SessionGap]
     work: list[OpenWork]
     splits: list[Split]
+    delisted: Delisted | None
 
 
 class Synced(BaseModel):

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 _LINES = 20
 UNCONFIRMED = "unconfirmed"
 #: Reasons of the ledger that do not say that nothing was traded.
-_UNPROVEN = ("rejected", "provider_empty", "plan_cut", "provider_error", "not_fetched")
+_UNPROVEN = (
+    "rejected", "provider_empty", "delisted", "plan_cut", "provider_error", "not_fetched",
+)  # fmt: skip
 
 
 def run_coverage(symbol: str, timeframe: str, *, as_json: bool) -> None:
@@ -37,6 +39,7 @@ def run_coverage(symbol: str, timeframe: str, *, as_json: bool) -> None:
     """
     ticker, wanted = parse_symbol(symbol), parse_timeframe(timeframe)
 
+    from resources.delisted import delisted
     from resources.overview import (
         rejects_by_rule,
         replaced_days,
@@ -59,6 +62,8 @@ def run_coverage(symbol: str, timeframe: str, *, as_json: bool) -> None:
         rejected = rejects_by_rule(database, symbol_id)
         replaced = replaced_days(database, symbol_id)
         splits = SplitBook(database).listed(symbol_id)
+        with database.transaction() as connection:
+            ended = next(iter(delisted(connection, ticker)), None)
         simulated = installation.settings.simulated
     past = [row for row in rows if row.day < today]
     absent = _absent(past)
@@ -79,10 +84,11 @@ def run_coverage(symbol: str, timeframe: str, *, as_json: bool) -> None:
         "simulated": simulated,
         "replaced": [asdict(row) | {"day": row.day.isoformat()} for row in replaced],
         "splits": [_split(one) for one in splits],
+        "delisted": ended and asdict(ended),
         "incomplete_sessions": [_session(row) for row in rows if row.bars < row.expected],
     }
     if as_json:
-        click.echo(json.dumps(report))
+        click.echo(json.dumps(report, default=str))
     else:
         _print(report, wanted)
 
@@ -154,6 +160,9 @@ def _print(report: dict[str, Any], timeframe: Timeframe) -> None:
     click.echo(f"{report['symbol']} {timeframe}{source}: {report['bars']:,} bars")
     if report["first_bar"]:
         click.echo(f"  from {report['first_bar']} to {report['last_bar']} (starts, UTC)")
+    if ended := report["delisted"]:
+        click.echo(f"  delisted  {ended['evidence']}")
+        click.echo(f"            asked {ended['asked_on']}, again about {ended['ask_on']}")
     click.echo(f"  sessions  {report['final_sessions']:,} of {report['sessions']:,} final")
     click.echo(f"  absent    {_counts(report['absent'])} (quarter hours)")
     if report["unproven"]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from resources.delisted import DelistedBook
 from resources.progress import failures, is_pending, mark, progress, unbelieved
 from resources.provider_health import ProviderHealth
 from resources.rate_limit import PATIENT_S, closed_for, limiter
@@ -122,6 +123,7 @@ def fill(installation: Installation, wish: Wish, *, on_platform: bool) -> Outcom
     work = WorkQueue(installation.database)
     for symbol in wish.symbols:
         work.restart(symbol)
+    DelistedBook(installation.database).ask(wish.symbols, wish.window.first)
     left = wish.symbols if wish.force else uncovered(installation, wish.symbols, wish.window)
     launch = partial(_launch, symbols=left, on_platform=on_platform)
     news = None

@@ -60,6 +60,7 @@ def report_of(settings: Settings, database: Database, ticker: str | None) -> dic
 
 def _report(settings: Settings, database: Database, ticker: str | None) -> dict[str, Any]:
     from resources import backlog
+    from resources.delisted import delisted
     from resources.overview import request_overviews, symbol_overviews
     from resources.splits import SplitBook
     from resources.trouble import present_troubles
@@ -78,6 +79,7 @@ def _report(settings: Settings, database: Database, ticker: str | None) -> dict[
     }
     with database.transaction() as connection:
         troubles = present_troubles(connection, ticker)
+        ended = delisted(connection, ticker)
     return {
         "platform": "running" if running else "stopped",
         "dagster_url": platform.dagster_url if platform else None,
@@ -97,6 +99,7 @@ def _report(settings: Settings, database: Database, ticker: str | None) -> dict[
             for one in SplitBook(database).failures()
             if one.symbol is None or ticker in {None, one.symbol}
         ],
+        "delisted": [asdict(one) for one in ended],
         "symbols": [asdict(row) for row in symbol_overviews(database, ticker)],
     }
 
@@ -182,6 +185,7 @@ def _print(report: dict[str, Any], ticker: str | None) -> None:
         *_work_lines(report),
         *todays_lines(report["live"], is_running=is_running),
         *_split_lines(report["failed_split_lookups"]),
+        *_delisted_lines(report["delisted"]),
     ):
         click.echo(line)
     stored = [row for row in report["symbols"] if row["first"] is not None]
@@ -253,6 +257,15 @@ def _split_lines(failed: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield f"splits    of {names} not known: {one_line(error)}; asked again {again}"
     if len(alike) > _SHOWN:
         yield f"… and {len(alike) - _SHOWN} other troubles; --json lists all"
+
+
+def _delisted_lines(ended: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield who trades no more and why, the newest first."""
+    newest = sorted(ended, key=lambda one: one["since"], reverse=True)
+    for one in newest[:_SHOWN]:
+        yield f"delisted  {one['symbol']}: {one['evidence']}; asked again about {one['ask_on']}"
+    if len(newest) > _SHOWN:
+        yield f"          and {len(newest) - _SHOWN} more, asked once a month; --json lists all"
 
 
 def _slice(job: dict[str, Any]) -> str:

@@ -13,7 +13,8 @@ rejected it, or six.
 That makes an absence "no trade" where the symbol is silent now and then. Where it is unlikely for
 the symbol (`doubt.py`), the same witness asked twice in a second is one witness: it stays
 `unconfirmed`, which is final for whoever waits and not for a certificate, and is asked for again
-after hours and days (`again_at`, on the market clock), as rejected bars are.
+after hours and days (`again_at`, on the market clock), as rejected bars are. After the last bar of
+a symbol that trades no more (`delisted.py`) it is `delisted`, asked for or not.
 
 What belongs here: pure judgement over instants. What does not: where the ledger lives
 (`resources/ledger.py`), what is asked next (`plan.py`), and what is likely (`doubt.py`).
@@ -69,6 +70,7 @@ class Reason(StrEnum):
     NO_TRADE = "no_trade"
     HALTED = "halted"
     NOT_LISTED = "not_listed"
+    DELISTED = "delisted"
     PLAN_CUT = "plan_cut"
     REJECTED = "rejected"
     UNCONFIRMED = "unconfirmed"
@@ -85,10 +87,17 @@ _EMPTY_REASONS = (
     Reason.HALTED,
     Reason.NO_TRADE,
     Reason.NOT_LISTED,
+    Reason.DELISTED,
 )
 
 #: Reasons that do not say that nothing was traded.
-_NOT_KNOWN = (Reason.UNCONFIRMED, Reason.REJECTED, Reason.PROVIDER_EMPTY, Reason.PLAN_CUT)
+_NOT_KNOWN = (
+    Reason.UNCONFIRMED,
+    Reason.REJECTED,
+    Reason.PROVIDER_EMPTY,
+    Reason.PLAN_CUT,
+    Reason.DELISTED,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +188,8 @@ def judge(
 ) -> SessionCoverage:
     """Return a past session's coverage after one whole answer.
 
-    What was settled stays so: a session that is asked for once more is never opened again.
+    What was settled stays so: a session that is asked for once more is never opened again. One that
+    was only because the symbol trades no more stays so until a bar comes.
 
     Args:
         session: a session that the answer was asked for and that has ended.
@@ -189,6 +199,11 @@ def judge(
 
     """
     answers = (prior.answers if prior else 0) + 1
+    if prior is not None and prior.reason is Reason.DELISTED:
+        if not bars and _is_still_silent(session, evidence):
+            return replace(prior, answers=answers, again_at=None)
+        # It rested on the symbol's silence, which is over: nothing was settled.
+        prior, answers = None, 1
     kept = {} if prior is None else prior.marks
     marks = {slot: rule for slot, rule in kept.items() if slot not in evidence.delivered}
     marks |= evidence.confirmed
@@ -295,6 +310,15 @@ def _asked_again(
     ladder = SUSPECT_LADDER if hasty else calm
     again = next_ask(since, evidence.now, ladder) if found.state is State.FINAL else None
     return replace(found, again_at=again, doubted_at=since)
+
+
+def _is_still_silent(session: Session, evidence: Evidence) -> bool:
+    """Return whether an answer without a bar of a session tells of none after it, either."""
+    latest = evidence.latest_known
+    delivered = {*evidence.rejected, *evidence.suspects}
+    return (latest is None or latest <= session.opens) and delivered.isdisjoint(
+        session.slot_starts()
+    )
 
 
 def _absence(

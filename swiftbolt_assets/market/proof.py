@@ -36,6 +36,7 @@ LETTERS: Mapping[str, str] = {
     Reason.NO_TRADE: "n",
     Reason.HALTED: "h",
     Reason.NOT_LISTED: "l",
+    Reason.DELISTED: "d",
     Reason.PLAN_CUT: "c",
     Reason.REJECTED: "r",
     Reason.UNCONFIRMED: "u",
@@ -114,7 +115,8 @@ class Certificate(msgspec.Struct, frozen=True):
         rejected: bars that were delivered and not believed, by rule.
         unconfirmed: quarter hours without a bar of which nobody else has said so.
         unproven: the others without a bar or a proven reason, by what is known: `rejected` ones
-            may have traded, of `provider_empty` and `plan_cut` ones nobody has said anything.
+            may have traded, of `provider_empty`, `delisted` and `plan_cut` ones nobody has said
+            anything.
         shares: of all quarter hours, which part is a `bar`, which `absent` with a reason that is
             proven, which `unconfirmed`, which `rejected`, and which `unserved` for want of any
             word; they add up to 1.

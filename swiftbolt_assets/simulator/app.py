@@ -76,7 +76,7 @@ _HALF = 2
 
 def build_app(config: SimulatorConfig) -> Starlette:
     """Return the application of one simulator."""
-    market, listings = Market(config.seed), Listings(config.extra_splits)
+    market, listings = Market(config.seed), Listings(config.extra_splits, config.delistings)
     desk = _Desk(config)
     aggregates = Aggregates(config, market, listings, desk.delivery)
     mistakes = ListingErrors(config.listing_errors)

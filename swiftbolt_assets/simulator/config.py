@@ -16,6 +16,7 @@ from swiftbolt_assets.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import date
 
     from swiftbolt_assets.simulator.listings import Split
     from swiftbolt_assets.simulator.unreliable import Unreliable
@@ -58,6 +59,7 @@ class SimulatorConfig:
         tradier_allowed: requests in a clock minute and per token; 0 = unlimited (200 is named).
         tradier_quota_status: of the quota fault, 429 or (older gateways) 500.
         extra_splits: by symbol, besides those of the table in `listings.py`.
+        delistings: by symbol, the first day without it.
         listing_errors: by symbol, how its splits are listed wrongly (`listing_errors.py`).
         latency_seconds: added to every provider reply.
         unreliable: what Polygon delivers late, wrong or not at all, from the start on.
@@ -76,6 +78,7 @@ class SimulatorConfig:
     tradier_allowed: int = 120
     tradier_quota_status: int = 429
     extra_splits: Mapping[str, tuple[Split, ...]] = field(default_factory=dict)
+    delistings: Mapping[str, date] = field(default_factory=dict)
     listing_errors: Mapping[str, Sequence[str]] = field(default_factory=dict)
     latency_seconds: float = 0.0
     unreliable: Unreliable | None = None

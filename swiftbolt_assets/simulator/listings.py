@@ -81,6 +81,7 @@ class Listing:
         density: how often a minute has a bar.
         empty_one_in: one session in so many has no trade; 0 = none.
         listed: the first session, or None when older than the calendar.
+        delisted: the first day without it, or None.
         splits: oldest first.
         halts: whether it is halted by the rule of the table above.
 
@@ -93,8 +94,15 @@ class Listing:
     density: Density = DENSE
     empty_one_in: int = 0
     listed: date | None = None
+    delisted: date | None = None
     splits: tuple[Split, ...] = ()
     halts: bool = False
+
+    def trades_on(self, day: date) -> bool:
+        """Return whether the symbol is listed on a day."""
+        return not (self.listed is not None and day < self.listed) and not (
+            self.delisted is not None and day >= self.delisted
+        )
 
     def halt_on(self, day: date) -> tuple[int, int] | None:
         """Return the halted minutes after midnight `[from, to)` of a day, or None."""
@@ -152,16 +160,23 @@ def number_of(text: str) -> int:
 
 
 class Listings:
-    """The symbols of one simulator, with the splits that its settings add."""
+    """The symbols of one simulator, with the splits and delistings that its settings add."""
 
-    def __init__(self, extra_splits: Mapping[str, tuple[Split, ...]]) -> None:
+    def __init__(
+        self,
+        extra_splits: Mapping[str, tuple[Split, ...]],
+        delistings: Mapping[str, date] | None = None,
+    ) -> None:
         self._extra_splits = extra_splits
+        self._delistings = delistings or {}
 
     def find(self, symbol: str) -> Listing | None:
         """Return how a symbol trades, or None for one that does not exist."""
         if not _TICKER.fullmatch(symbol) or symbol.startswith(_MISSING_PREFIX):
             return None
         listing = NAMED.get(symbol) or _ordinary(symbol)
+        if symbol in self._delistings:
+            listing = replace(listing, delisted=self._delistings[symbol])
         extra = self._extra_splits.get(symbol, ())
         if not extra:
             return listing

@@ -168,7 +168,7 @@ class Reference:
         return self._config.now().astimezone(NEW_YORK).date()
 
     def _is_listed(self, listing: Listing) -> bool:
-        return listing.listed is None or listing.listed <= self._today()
+        return listing.trades_on(self._today())
 
     def _splits(self, params: Mapping[str, str]) -> list[tuple[Listing, Told]]:
         """Return the announced splits that a query asks for, newest first."""

@@ -138,7 +138,7 @@ def _form_last(bars: Bars, part: float) -> Bars:
 def _make_day(seed: int, listing: Listing, day: date) -> Bars:
     """Return the raw bars of one day."""
     found = session(day)
-    if found is None or (listing.listed is not None and day < listing.listed):
+    if found is None or not listing.trades_on(day):
         return join([])
     key = number_of(f"{seed}:{listing.symbol}")
     draw = np.random.Generator(np.random.PCG64([key, day.toordinal()]))

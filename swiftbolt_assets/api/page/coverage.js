@@ -13,6 +13,7 @@ const REASONS = {
   no_trade: "no trade",
   halted: "trading was halted",
   not_listed: "not listed",
+  delisted: "trades no more",
   plan_cut: "older than the provider's plan reaches",
   rejected: "delivered, but not believable",
   unconfirmed: "no bars, not confirmed yet",
@@ -32,6 +33,7 @@ export class Coverage {
     this.today = reply?.today ?? null;
     this.window = reply?.window ?? null;
     this.splits = reply?.splits ?? [];
+    this.delisted = reply?.delisted ?? null;
     this.work = reply?.work ?? [];
     this.sessions = (reply?.sessions ?? []).map((session) => ({
       ...session,
@@ -62,6 +64,11 @@ export class Coverage {
 /** No bar of this session is to be expected, nor of any older one. */
 export function isBefore(session) {
   return session.bars === 0 && BEFORE.includes(session.reason);
+}
+
+/** The symbol traded no more in this session. */
+export function isAfter(session) {
+  return session.bars === 0 && session.reason === "delisted";
 }
 
 /** Something of this session is still to be asked for, and it is not today's. */

@@ -57,6 +57,10 @@ export class Feed {
     return this.#bars;
   }
 
+  get coverage() {
+    return this.#coverage;
+  }
+
   /** What ensure-coverage or the stream said last; null before. */
   get answer() {
     return this.#answer;

@@ -54,6 +54,7 @@ function open(choice) {
   document.title = `${shown.symbol} · SwiftBolt`;
   find("symbol").textContent = shown.symbol;
   find("name").textContent = "";
+  showDelisted(null);
   find("price").replaceChildren();
   for (const button of find("timeframes").children) {
     button.setAttribute("aria-pressed", String(button.dataset.timeframe === shown.timeframe));
@@ -82,6 +83,7 @@ function changed(bars, coverage) {
   if (coverage.isKnown) {
     find("simulated").hidden = !coverage.isSimulated;
     find("name").textContent = coverage.name;
+    showDelisted(coverage.delisted);
   }
   legend.show(chart.current());
   showPrice(bars.list);
@@ -89,6 +91,15 @@ function changed(bars, coverage) {
   find("layers").dataset.today = String(bars.last?.layer === "today" || bars.last?.layer === "forming");
   describe(bars.list);
   explainEmptiness();
+}
+
+/** Say that a symbol trades no more, and why that is thought. */
+function showDelisted(delisted) {
+  const badge = find("delisted");
+  badge.hidden = delisted === null;
+  badge.title = delisted
+    ? `${sentence(delisted.evidence)} Asked ${delisted.asked_on}, again about ${delisted.ask_on}.`
+    : "";
 }
 
 /** Tell who cannot see the canvas what is on it. */
@@ -131,6 +142,9 @@ function emptiness() {
   }
   if (!feed.hasRead || !feed.answer) {
     return { title: `Reading ${symbol} …`, text: "The newest bars come first.", isBusy: true };
+  }
+  if (feed.coverage.delisted) {
+    return { title: `${symbol} trades no more.`, text: sentence(feed.coverage.delisted.evidence) };
   }
   if (feed.answer.status === "coverage_complete") {
     return {

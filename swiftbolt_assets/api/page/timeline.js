@@ -6,7 +6,7 @@
  * pure. What does not: drawing (chart.js, bands.js).
  */
 
-import { edgeText, hours, isBefore, isLoading, loadingState, wordOf } from "./coverage.js";
+import { edgeText, hours, isAfter, isBefore, isLoading, loadingState, wordOf } from "./coverage.js";
 import { dateTime, isoDate, midnight, monday } from "./newyork.js";
 import { TIMEFRAMES } from "./timeframes.js";
 
@@ -57,7 +57,8 @@ export function endOf(time, timeframe, session) {
 }
 
 function places(session, coverage, timeframe, lastBar) {
-  if (isBefore(session)) return [];
+  // What trades no more ends at its last bar.
+  if (isBefore(session) || isAfter(session)) return [];
   const { seconds } = TIMEFRAMES[timeframe];
   const day = dateTime(session.day);
   if (seconds === null) {
