@@ -2,7 +2,7 @@
 
 The need was counted on running platforms: peaks of 19 with two and with eight runs at once, the API
 with few callers; its pool may take six more, and a web UI under use some. What belongs here: the
-need and the limits. What does not: opening them (`connecting.py`), saying so
+need and the limits. What does not: opening connections (`connecting.py`), saying so
 (`swiftbolt_assets/cli/doctor.py`).
 """
 
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import psycopg
+    from collections.abc import Iterator
+    from datetime import datetime
 
-    Connection = psycopg.Connection[tuple[Any, ...]]
+    import psycopg
 
 #: What daemon, web UI, code location, API and a command hold, of the bars' and Dagster's database.
 BARS, DAGSTER = 14, 10
@@ -23,17 +24,37 @@ A_RUN = 2
 
 
 @dataclass(frozen=True)
+class Allowed:
+    """What a server lets one of its users have of one of its databases.
+
+    Attributes:
+        server: since when it runs, which tells it from others.
+        user, database: their names.
+        of_database, of_user: their own limits, -1 without one.
+        of_server: the server's, less what it keeps for others and what others hold now.
+
+    """
+
+    server: datetime
+    user: str
+    database: str
+    of_database: int
+    of_user: int
+    of_server: int
+
+
+@dataclass(frozen=True)
 class Limit:
     """One limit on connections.
 
     Attributes:
-        what: whose it is, for people.
-        allowed: how many we may have, those of others left out.
+        whose: of what it is, for people.
+        allowed: how many we may have.
         needed: how many we need within it.
 
     """
 
-    what: str
+    whose: str
     allowed: int
     needed: int
 
@@ -48,48 +69,45 @@ def needed(runs: int) -> tuple[int, int]:
     return BARS + A_RUN * runs, DAGSTER + A_RUN * runs
 
 
-def limits(bars: Connection, dagster: Connection, runs: int) -> list[Limit]:
-    """Return all limits that hold, of the server, of the role and of each database.
+def allowed(connection: psycopg.Connection[tuple[Any, ...]]) -> Allowed:
+    """Return what the server lets this connection's user have of its database."""
+    row = connection.execute(_ALLOWED).fetchone()
+    assert row is not None  # noqa: S101 - it selects one row of constants
+    return Allowed(*row)
+
+
+def limits(bars: Allowed, dagster: Allowed, runs: int) -> Iterator[Limit]:
+    """Yield all limits that hold, of each database, the user and the server.
 
     Args:
-        bars: a connection to the bars' database.
-        dagster: one to Dagster's, maybe on another server or by another role.
+        bars: of the bars' database.
+        dagster: of Dagster's, maybe on another server or of another user.
         runs: at once.
 
     """
-    needs = needed(runs)
-    sides = list(zip((bars, dagster), needs, strict=True))
-    found = [
-        Limit(f"database {connection.info.dbname}", limit, need)
-        for connection, need in sides
-        if (limit := _one(connection, _DATABASE)) >= 0
-    ]
-    same_server = _one(bars, _SERVER_ID) == _one(dagster, _SERVER_ID)
-    together = same_server and bars.info.user == dagster.info.user
-    shared = [(bars, sum(needs))] if together else sides
-    for connection, need in shared:
-        if (limit := _one(connection, _ROLE)) >= 0:
-            found.append(Limit(f"user {connection.info.user}", limit, need))
-    for connection, need in [(bars, sum(needs))] if same_server else sides:
-        found.append(Limit("the server", _one(connection, _SERVER), need))
-    return found
+    sides = list(zip((bars, dagster), needed(runs), strict=True))
+    together = [(bars, sum(needed(runs)))]
+    is_one_server = bars.server == dagster.server
+    is_one_user = is_one_server and bars.user == dagster.user
+    for one, need in sides:
+        if one.of_database >= 0:
+            yield Limit(f"database {one.database}", one.of_database, need)
+    for one, need in together if is_one_user else sides:
+        if one.of_user >= 0:
+            yield Limit(f"user {one.user}", one.of_user, need)
+    for one, need in together if is_one_server else sides:
+        yield Limit("the server", one.of_server, need)
 
 
-def _one(connection: Connection, statement: str) -> Any:  # noqa: ANN401 - a number or an instant
-    row = connection.execute(statement.encode()).fetchone()
-    return row[0] if row else None
-
-
-_DATABASE = "select datconnlimit from pg_database where datname = current_database()"
-_ROLE = """
-select case when rolsuper then -1 else rolconnlimit end from pg_roles where rolname = session_user
-"""
-_SERVER_ID = "select pg_postmaster_start_time()"
-# What a superuser or a privileged role has kept for itself is not ours, nor what others hold now.
-_SERVER = """
-select current_setting('max_connections')::integer
+# What others hold is not ours; a limit does not bind a superuser.
+_ALLOWED = """
+select pg_postmaster_start_time(), session_user::text, current_database()::text, d.datconnlimit,
+  case when r.rolsuper then -1 else r.rolconnlimit end,
+  current_setting('max_connections')::integer
   - current_setting('superuser_reserved_connections')::integer
   - coalesce(current_setting('reserved_connections', true), '0')::integer
   - (select count(*) from pg_stat_activity
       where backend_type = 'client backend' and usename is distinct from session_user)::integer
+  from pg_database d cross join pg_roles r
+ where d.datname = current_database() and r.rolname = session_user
 """

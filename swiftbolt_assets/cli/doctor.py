@@ -160,7 +160,7 @@ def _guarded(
 
 
 def _connections(settings: Settings, database: Database) -> Finding:
-    from resources.connections import limits, needed
+    from resources.connections import allowed, limits, needed
     from resources.postgres import Database
     from swiftbolt_assets.orchestration.instance import plain_dagster_url
 
@@ -169,15 +169,18 @@ def _connections(settings: Settings, database: Database) -> Finding:
     # One run more than those of the queue: the list of tickers, a tidying.
     runs = settings.max_concurrent_jobs + 1
     dagster = Database(plain_dagster_url(settings), database.clock_offset)
-    with database.connect() as bars, dagster.connect() as others:
-        found = limits(bars, others, runs)
+    # One after the other: there may be room for one only.
+    with database.connect() as connection:
+        bars = allowed(connection)
+    with dagster.connect() as connection:
+        found = list(limits(bars, allowed(connection), runs))
     scarce = [limit for limit in found if not limit.is_enough]
     total = sum(needed(runs))
     if not scarce:
         least = min(limit.allowed for limit in found)
         return Finding("limits", good=True, text=f"{least} connections, {total} needed at most")
     told = "; ".join(
-        f"{limit.what} allows {limit.allowed} connections, {limit.needed} are needed"
+        f"{limit.whose} allows {limit.allowed} connections, {limit.needed} are needed"
         for limit in scarce
     )
     return Finding(
