@@ -6,6 +6,7 @@ What belongs here: reading Dagster's record of a failure. What does not: what fo
 
 from __future__ import annotations
 
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from dagster_shared.error import SerializableErrorInfo
 
 _INTERRUPTED = "DagsterExecutionInterruptedError"
+_LONGEST = 500
 _NO_REASON = "no reason was given; see the Dagster UI"
 
 
@@ -31,9 +33,7 @@ def reason_of(step: DagsterEvent) -> str:
 
 
 def innermost(error: SerializableErrorInfo) -> str:
-    """Return the line of the error that began it: what it caused says only where it came by."""
+    """Return the error that began it in a line: what it caused says only where it came by."""
     while error.cause is not None:
         error = error.cause
-    # Dagster puts the class before the message, and an SQL error has its statement below.
-    lines = error.message.strip().splitlines()
-    return " ".join(lines[0].split()) if lines else error.cls_name or _NO_REASON
+    return shorten(error.message, _LONGEST) or error.cls_name or _NO_REASON

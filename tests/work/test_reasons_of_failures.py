@@ -44,7 +44,10 @@ def interrupted() -> None:
 @pytest.mark.parametrize(
     ("op", "reason"),
     [
-        (failing, "LookupError: invalid input syntax for type date: 31.12.2026"),
+        (
+            failing,
+            "LookupError: invalid input syntax for type date: 31.12.2026 LINE 1: select",
+        ),
         (phrased, "polygon: HTTP 403: not for you"),
         (interrupted, None),
     ],
