@@ -166,7 +166,8 @@ def test_who_looks_away_gives_the_announced_place_back(sql: Sql) -> None:
     sql("insert into symbols (ticker) values ('QQQ') on conflict do nothing")
     sql(
         "insert into user_symbol_tracking (user_id, symbol_id, source)"
-        " select u.id, s.id, 'watchlist' from symbols s, auth.users u where s.ticker = 'QQQ' limit 1"
+        " select u.id, s.id, 'watchlist' from symbols s, auth.users u"
+        " where s.ticker = 'QQQ' limit 1"
     )
     announced = "select holder, priority, turn from rate_waiter"
     assert sql(announced) == [("announced QQQ", WATCHLIST, 2)]

@@ -288,3 +288,56 @@ with strayed as materialized (
    order by r.id for update of r
 )
 update job_runs r set priority = s.priority from strayed s where r.id = s.id;
+
+-- Whether the live provider was asked about all of a session: then its bars are shown, though the final
+-- ones are still to be fetched.
+alter table session_coverage add column live_whole boolean not null default false;
+update session_coverage c set live_whole = true
+  from live_refreshes l, market_sessions m
+ where l.symbol_id = c.symbol_id and m.day = c.day and c.state = 'provisional' and c.bars > 0
+   and c.day = (l.closed_through at time zone 'America/New_York')::date and l.closed_through >= m.closes;
+
+-- How far a definition is, as those who wait for it see it: a session that is over and whose live bars are
+-- all there is shown, also when New York's date has changed and its final bars are not there yet.
+create or replace function get_job_progress(p_job_def_id uuid)
+returns table (total_slices integer, completed_slices integer, running_slices integer,
+  queued_slices integer, failed_slices integer, progress_percent integer, bars_written integer,
+  sessions integer, sessions_settled integer, complete boolean)
+language sql stable security definer as $$
+  with definition as (
+    select d.*, s.id as symbol_id,
+      greatest(market_today() - d.window_days, first_fetched_day()) as first_day
+      from job_definitions d join symbols s on s.ticker = d.symbol where d.id = p_job_def_id
+  ), days as (
+    select count(*)::integer as sessions,
+      (count(*) filter (where c.state = 'final' or c.live_whole))::integer as settled
+      from definition d
+      join market_sessions m on m.day >= d.first_day and m.day < market_today()
+      left join session_coverage c on c.symbol_id = d.symbol_id and c.day = m.day
+  ), runs as (
+    select (count(*) filter (where r.status = 'success'))::integer as success,
+      (count(*) filter (where r.status = 'running'))::integer as running,
+      (count(*) filter (where r.status = 'queued'))::integer as queued,
+      (count(*) filter (where r.status = 'failed'))::integer as failed
+      from definition d join job_runs r on r.job_def_id = d.id
+       and r.status <> 'cancelled' and (r.last_day is null or r.last_day >= d.first_day)
+  )
+  select r.success + r.running + r.queued + r.failed, r.success, r.running, r.queued, r.failed,
+    case when y.sessions = 0 then 100 else y.settled * 100 / y.sessions end,
+    count_chart_bars(d.symbol_id, d.timeframe, market_today() - d.window_days),
+    y.sessions, y.settled, y.settled = y.sessions
+    from definition d cross join days y cross join runs r
+$$;
+do $$
+begin
+  execute format(
+    'alter function get_job_progress(uuid) set search_path = %I, pg_temp', current_schema());
+end
+$$;
+
+-- What has just been listed is in the index itself: the list of what is still to be entered there was read
+-- as a whole by each search, until a vacuum came by.
+alter index listed_tickers_words set (fastupdate = off);
+alter index symbols_words_search set (fastupdate = off);
+select gin_clean_pending_list(format('%I.%I', current_schema(), one)::regclass)
+  from unnest(array['listed_tickers_words', 'symbols_words_search']) one;
