@@ -162,6 +162,21 @@ def test_an_announced_place_holds_against_deeper_history_and_is_its_own_symbols(
         one.close()
 
 
+def test_many_that_are_opened_at_once_do_not_wait_for_each_others_announced_places(
+    database_url: str, sql: Sql
+) -> None:
+    opened = [want(sql, f"NEW{letter}", CHART) for letter in "ABCDEFGH"]
+    assert sql("select count(*) from rate_waiter") == [(8,)]
+    one = PostgresLimiter(lambda: psycopg.connect(database_url), "polygon", 5)
+    began = time.monotonic()
+    # The last one first: as their runs come.
+    for symbol, priority in reversed(opened[3:]):
+        with one.slot(priority=priority, symbol=symbol):
+            pass
+    assert time.monotonic() - began < 5
+    one.close()
+
+
 def test_who_looks_away_gives_the_announced_place_back(sql: Sql) -> None:
     sql("insert into symbols (ticker) values ('QQQ') on conflict do nothing")
     sql(

@@ -4,14 +4,15 @@
 -- Read anew for each row: a row may have been waited for, and the truth have changed meanwhile.
 alter function wanted_priority(text, integer) volatile;
 
--- Whose turn a request is among those that people wait for: 2, of a symbol without any history; 1, of one
--- whose newest session is not settled; 0, deeper history, and what no person looks at.
+-- Whose turn a request is among those that people wait for: 3, of a symbol without any history; 1, of one
+-- whose newest session is not settled; 0, deeper history, and what no person looks at. A place that is
+-- only announced is 2: it holds against deeper history, never against a request that is there.
 create function request_turn(p_symbol text, p_priority integer) returns integer language sql stable as $$
   select case
     when p_priority < 200 or p_symbol is null then 0
     when not exists (
       select from session_coverage c join symbols s on s.id = c.symbol_id
-       where s.ticker = p_symbol and c.day < (select market_today())) then 2
+       where s.ticker = p_symbol and c.day < (select market_today())) then 3
     when not exists (
       select from session_coverage c join symbols s on s.id = c.symbol_id
        where s.ticker = p_symbol and c.state = 'final'
@@ -27,7 +28,7 @@ alter table rate_waiter add column turn integer not null default 0;
 -- The symbol's definitions are held meanwhile, so that none is planned by what was true before, and two
 -- who cease to look at once see each other. What somebody looks at gets a place in the request queue
 -- before its run stands: for ten seconds less urgent work leaves it a slot, and so does deeper history
--- where its newest bars are missing.
+-- where it has no bars at all yet.
 create or replace function hand_down(p_symbols text[]) returns void language plpgsql as $$
 begin
   if p_symbols is null then
@@ -42,8 +43,8 @@ begin
         where w.symbol = any(p_symbols) and w.priority < 200))
        for update skip locked);
   insert into rate_waiter (name, priority, turn, seen_until, holder)
-  select 'polygon', case when t.turn > 0 then w.priority else 199 end, t.turn,
-    clock_timestamp() + interval '10 seconds', 'announced ' || w.symbol
+  select 'polygon', case when t.turn = 3 then w.priority else 199 end,
+    case when t.turn = 3 then 2 else 0 end, clock_timestamp() + interval '10 seconds', 'announced ' || w.symbol
     from wanted_symbols w cross join lateral request_turn(w.symbol, w.priority) t (turn)
    where w.symbol = any(p_symbols) and w.priority >= 200
      and not exists (select from rate_waiter r where r.holder = 'announced ' || w.symbol);
@@ -247,8 +248,8 @@ begin
   select count(*) into busy from rate_slot s where s.name = p_name;
   select count(*) into ahead from rate_waiter w
     where w.name = p_name and w.id is distinct from waiter
-      and (w.turn = 2, w.priority, w.turn, -w.id)
-        > (its_turn = 2, rank, its_turn, -coalesce(waiter, 9223372036854775807));
+      and (greatest(w.turn, 1), w.priority, w.turn, -w.id)
+        > (greatest(its_turn, 1), rank, its_turn, -coalesce(waiter, 9223372036854775807));
   -- How many rows must lapse first. What is left free never is the last slot, or nobody could go.
   needed := busy + ahead + least(slots_left_free(rank, pace), pace - 1) + 1 - pace;
 
