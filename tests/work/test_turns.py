@@ -138,20 +138,6 @@ def test_what_is_given_back_while_it_is_removed_is_wanted_no_more(office: Office
     assert said(office) == [SPENT]
 
 
-def test_what_is_removed_while_it_is_given_back_is_wanted_no_more(office: Office) -> None:
-    watch(office, "AAPL")
-    office.queue.plan()
-    claim = office.queue.claim(least_priority=0)
-    assert claim
-    with office.database.connect(autocommit=False) as other:
-        other.execute(
-            "select release_claims(array[%s]::uuid[], 'it ended')", (str(claim.claim_id),)
-        )
-        with meanwhile(office, lambda: cease(office)):
-            other.commit()
-    assert said(office) == [SPENT]
-
-
 def test_slices_under_way_know_that_nobody_looks_any_more(office: Office) -> None:
     watch(office, "AAPL")
     office.queue.plan()

@@ -48,13 +48,21 @@ begin
     from wanted_symbols w cross join lateral request_turn(w.symbol, w.priority) t (turn)
    where w.symbol = any(p_symbols) and w.priority >= 200
      and not exists (select from rate_waiter r where r.holder = 'announced ' || w.symbol);
-  with changed as materialized (
+  with waiting as materialized (
     select r.id, w.priority from job_runs r join wanted_symbols w on w.symbol = r.symbol
-     where r.status in ('queued', 'running', 'failed') and r.priority <> w.priority
+     where r.status = 'queued' and r.claim_id is null and r.priority <> w.priority
        and r.symbol = any(p_symbols)
      order by r.id for update of r
   )
-  update job_runs r set priority = c.priority from changed c where r.id = c.id;
+  update job_runs r set priority = w.priority from waiting w where r.id = w.id;
+  -- Whoever works on many symbols at once is not waited for: two would wait for each other.
+  with others as materialized (
+    select r.id, w.priority from job_runs r join wanted_symbols w on w.symbol = r.symbol
+     where r.status in ('queued', 'running', 'failed') and r.priority <> w.priority
+       and r.symbol = any(p_symbols)
+     order by r.id for update of r skip locked
+  )
+  update job_runs r set priority = o.priority from others o where r.id = o.id;
   perform pg_notify('swiftbolt_work', '');
 end
 $$;
