@@ -79,7 +79,9 @@ class LiveBook:
     def refreshed(self, symbol_id: UUID, at: datetime, closed_through: datetime) -> None:
         """Note an answer that was asked for at a market instant and is stored."""
         with self._database.transaction() as connection:
-            connection.execute(_REFRESHED, (symbol_id, at, closed_through))
+            connection.execute(
+                _REFRESHED, {"symbol": symbol_id, "at": at, "through": closed_through}
+            )
 
     def failed(self, symbol_id: UUID, message: str) -> None:
         """Note a failure; the symbol is left alone for a while."""
@@ -156,11 +158,19 @@ where s.ticker = upper(s.ticker)
 """
 _NAMED = "where s.ticker = any(%(tickers)s) and s.ticker = upper(s.ticker) order by s.ticker"
 
+# An answer after the close has told all of a session: it is shown whole from then on.
 _REFRESHED = """
-insert into live_refreshes (symbol_id, refreshed_at, closed_through) values (%s, %s, %s)
-on conflict (symbol_id) do update set
-  refreshed_at = excluded.refreshed_at, closed_through = excluded.closed_through,
-  failures = 0, error = null, retry_at = null
+with noted as (
+  insert into live_refreshes (symbol_id, refreshed_at, closed_through)
+  values (%(symbol)s, %(at)s, %(through)s)
+  on conflict (symbol_id) do update set
+    refreshed_at = excluded.refreshed_at, closed_through = excluded.closed_through,
+    failures = 0, error = null, retry_at = null
+)
+update session_coverage c set live_whole = true
+  from market_sessions m
+ where c.symbol_id = %(symbol)s and c.state = 'provisional' and c.bars > 0 and not c.live_whole
+   and m.day = c.day and m.opens < %(through)s and m.closes = %(through)s
 """
 _FAILED = """
 insert into live_refreshes as l (symbol_id, failures, error, retry_at)

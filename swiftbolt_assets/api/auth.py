@@ -132,7 +132,7 @@ class Gate:
             lack = f"its algorithm is {algorithm}, which needs SWIFTBOLT_JWKS_URL"
         else:
             key = self._public_key(token)
-            lack = "its signature names a key that SWIFTBOLT_JWKS_URL does not have"
+            lack = "it names no key of SWIFTBOLT_JWKS_URL that signs by its algorithm"
         if key is None:
             raise _refused(lack)
         return key

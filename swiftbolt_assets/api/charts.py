@@ -11,15 +11,15 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import msgspec
-from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Body, Request, Response
+from pydantic import Field
 
 from resources import chart
 from resources.symbols import known_symbol
 from swiftbolt_assets.api.arrow import ARROW, arrow_reply
 from swiftbolt_assets.api.auth import AnyCaller
 from swiftbolt_assets.api.description import answers
-from swiftbolt_assets.api.fields import DAYS, INSTANT, required_symbol, required_timeframe
+from swiftbolt_assets.api.fields import DAYS, INSTANT, Asked, required_symbol, required_timeframe
 from swiftbolt_assets.api.replies import HttpError, Json, encode, iso
 from swiftbolt_assets.api.shapes import Chart
 from swiftbolt_assets.api.state import state_of
@@ -40,7 +40,7 @@ _CHART = answers(Chart)
 _CHART[200]["content"] = {ARROW: {"schema": {"type": "string", "format": "binary"}}}
 
 
-class ChartRequest(BaseModel):
+class ChartRequest(Asked):
     """What of a symbol is to be shown.
 
     `start` and `end` win over `days`, which count back from `end`; both ends are included.
@@ -96,7 +96,11 @@ class Bar(msgspec.Struct):
     summary="Bars of a symbol in layers: history, today, forecast",
     responses=_CHART,
 )
-def chart_data(asked: ChartRequest, request: Request, caller: AnyCaller) -> Response:
+def chart_data(
+    asked: Annotated[ChartRequest, Body(default_factory=ChartRequest)],
+    request: Request,
+    caller: AnyCaller,
+) -> Response:
     """Return bars; `Accept: application/vnd.apache.arrow.stream` returns them as Arrow.
 
     A ticker that nobody has asked for yet has none: an app that opens it looks here first, and an

@@ -10,8 +10,8 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Body, Query, Request, Response
+from pydantic import Field
 
 from resources import jobs
 from resources.chart import AGGREGATED
@@ -24,7 +24,7 @@ from resources.trouble import present_troubles
 from resources.wanted import in_turn
 from swiftbolt_assets.api.auth import AnyCaller
 from swiftbolt_assets.api.description import answers
-from swiftbolt_assets.api.fields import DAYS, required_symbol, required_timeframe
+from swiftbolt_assets.api.fields import DAYS, Asked, required_symbol, required_timeframe
 from swiftbolt_assets.api.replies import HttpError, Json, iso
 from swiftbolt_assets.api.shapes import Covered, Ensured
 from swiftbolt_assets.api.state import state_of
@@ -49,7 +49,7 @@ _WHOLE = 730
 _OPENING = 7
 
 
-class CoverageRequest(BaseModel):
+class CoverageRequest(Asked):
     """What is to be complete. Nothing is ever lowered: the widest window asked for counts.
 
     A window of a week or less is what an app asks for that opened a chart and found it empty: that
@@ -67,7 +67,11 @@ class CoverageRequest(BaseModel):
     summary="Have a symbol complete, and see how far it is",
     responses=answers(Ensured),
 )
-def ensure_coverage(asked: CoverageRequest, request: Request, caller: AnyCaller) -> Response:
+def ensure_coverage(
+    asked: Annotated[CoverageRequest, Body(default_factory=CoverageRequest)],
+    request: Request,
+    caller: AnyCaller,
+) -> Response:
     """Plan what is missing and answer at once, with the whole plan counted."""
     if not asked.symbol or not asked.timeframe:
         raise HttpError(400, "Missing required parameters: symbol, timeframe")

@@ -1,14 +1,15 @@
 """Values that callers write, checked; every refusal names the field.
 
-What belongs here: parsing that several routes share. What does not: the routes.
+What belongs here: parsing that several routes share, and what all bodies have in common. What does
+not: the routes.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from resources.chart import AGGREGATED
 from swiftbolt_assets.errors import UsageError
@@ -25,6 +26,29 @@ INSTANT = Annotated[
     AwareDatetime,
     Field(ge=datetime(1900, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC)),
 ]
+
+
+def _nullable(schema: dict[str, Any]) -> None:
+    """Describe a body as it is read: null wherever a field may be absent."""
+    for name, field in schema["properties"].items():
+        kinds = field.get("anyOf", [])
+        if name in schema.get("required", ()) or {"type": "null"} in kinds:
+            continue
+        told = {key: field.pop(key) for key in ("title", "default") if key in field}
+        schema["properties"][name] = {"anyOf": [field, {"type": "null"}], **told}
+
+
+class Asked(BaseModel):
+    """What a function is asked by a body; a field that is null is absent."""
+
+    model_config = ConfigDict(json_schema_extra=_nullable)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: object) -> object:
+        if isinstance(given, dict):
+            return {name: value for name, value in given.items() if value is not None}
+        return {} if given is None else given
 
 
 def required_symbol(text: str) -> str:
@@ -56,17 +80,3 @@ def required_timeframe(text: str) -> str:
             f"timeframe: {shown} is unknown. Invalid timeframe. Must be one of: "
             f"{', '.join(TIMEFRAMES)}"
         ) from None
-
-
-def printable(field: str, text: str, longest: int) -> str:
-    """Return a text that a database can hold and a person can read.
-
-    Raises:
-        UsageError: it is too long, or holds control characters or halves of characters.
-
-    """
-    if len(text) > longest:
-        raise UsageError(f"{field}: it is longer than {longest} characters")
-    if not text.isprintable():
-        raise UsageError(f"{field}: it holds characters that cannot be shown")
-    return text

@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Body, Query, Request, Response
+from pydantic import Field
 
 from resources import chart
 from resources.sessions_missing import pending_splits
@@ -23,7 +23,7 @@ from resources.symbols import asset_type, id_to_be, known_symbol
 from swiftbolt_assets.api.auth import AnyCaller
 from swiftbolt_assets.api.charts import ChartRequest, chart_range, in_layers, quality
 from swiftbolt_assets.api.description import answers
-from swiftbolt_assets.api.fields import DAYS, required_symbol, required_timeframe
+from swiftbolt_assets.api.fields import DAYS, Asked, required_symbol, required_timeframe
 from swiftbolt_assets.api.replies import HttpError, Json, encode, iso
 from swiftbolt_assets.api.shapes import ChartPage, FlatChart
 from swiftbolt_assets.api.state import state_of
@@ -46,7 +46,7 @@ _EARLIEST, _LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzin
 _MILLISECONDS_FROM = 1e12
 
 
-class FlatChartRequest(BaseModel):
+class FlatChartRequest(Asked):
     """What of a symbol is to be shown; with `before` a page of what is older.
 
     `before` is an instant that is left out: seconds since 1970, or ISO 8601.
@@ -106,7 +106,11 @@ def flat_chart(
     summary="The same by a body, and in pages",
     responses=answers(FlatChart, ChartPage),
 )
-def flat_chart_by_body(asked: FlatChartRequest, request: Request, caller: AnyCaller) -> Response:
+def flat_chart_by_body(
+    asked: Annotated[FlatChartRequest, Body(default_factory=FlatChartRequest)],
+    request: Request,
+    caller: AnyCaller,
+) -> Response:
     """Return bars; with `before` the newest ones that are older, none where history begins."""
     state = state_of(request)
     if asked.before is None:
@@ -165,7 +169,8 @@ def _shown(state: ApiState, caller: Caller, asked: FlatChartRequest) -> dict[str
     real = [bar for bar in bars if not bar.is_forecast]
     newest = real[-1].ts if real else None
     age = None if newest is None else (now - datetime.fromisoformat(newest)).total_seconds() / 60
-    is_fresh = age is not None and age <= sla
+    # Where there is none, nothing is old.
+    is_stale = age is not None and age > sla
     layers = in_layers(bars)
     history, today = layers["historical"], layers["intraday"]
     body: dict[str, Any] = {
@@ -177,7 +182,7 @@ def _shown(state: ApiState, caller: Caller, asked: FlatChartRequest) -> dict[str
         "indicators": None,
         "meta": {
             "lastBarTs": newest,
-            "dataStatus": _status(is_working=work, is_fresh=is_fresh, is_empty=not real),
+            "dataStatus": _status(is_working=work, is_fresh=not is_stale, is_empty=not real),
             "isMarketOpen": market_hours(state.calendar.now(), now).is_open,
             "latestForecastRunAt": None,
             "hasPendingSplits": bool(splits),
@@ -189,11 +194,12 @@ def _shown(state: ApiState, caller: Caller, asked: FlatChartRequest) -> dict[str
             "totalBars": len(bars),
             "requestedRange": {"start": iso(start), "end": iso(end)},
         },
-        "dataQuality": quality(history or today, today, now) | {"slaHours": sla / 60},
+        "dataQuality": quality(history or today, today, now)
+        | {"isStale": is_stale, "slaHours": sla / 60},
         "freshness": {
             "ageMinutes": None if age is None else int(age),
             "slaMinutes": sla,
-            "isWithinSla": is_fresh,
+            "isWithinSla": not is_stale,
         },
     }
     if asked.layers:
@@ -202,7 +208,10 @@ def _shown(state: ApiState, caller: Caller, asked: FlatChartRequest) -> dict[str
 
 
 def _page(
-    state: ApiState, caller: Caller, asked: FlatChartRequest, before: datetime
+    state: ApiState,
+    caller: Caller,
+    asked: FlatChartRequest,
+    before: datetime,
 ) -> dict[str, Any]:
     ticker, timeframe = _named(asked)
     size = min(max(asked.pageSize, 1), _LARGEST_PAGE)

@@ -7,18 +7,18 @@ it (triggers of `user_symbol_tracking`).
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel
+from fastapi import APIRouter, Body, Request, Response
+from pydantic import Field
 
 from resources import jobs, watchlists
 from resources.tracking import record_interest, source_priority
 from resources.wanted import in_turn
 from swiftbolt_assets.api.auth import AnyCaller
 from swiftbolt_assets.api.description import answers, problems
-from swiftbolt_assets.api.fields import required_symbol, required_timeframe
+from swiftbolt_assets.api.fields import Asked, required_symbol, required_timeframe
 from swiftbolt_assets.api.replies import HttpError, Json, iso
 from swiftbolt_assets.api.shapes import Synced, Watchlist
 from swiftbolt_assets.api.state import state_of
@@ -40,15 +40,15 @@ _LOGGED = 10
 _ACTIONS = ("add", "remove", "list")
 
 
-class SyncRequest(BaseModel):
+class SyncRequest(Asked):
     """What a person looks at now."""
 
     symbols: list[str] | None = None
     source: str | None = None
-    timeframes: list[str] = list(Timeframe)
+    timeframes: list[str] = Field(default=list(Timeframe))
 
 
-class WatchlistRequest(BaseModel):
+class WatchlistRequest(Asked):
     """A change of a watchlist, or a look at it."""
 
     action: str | None = None
@@ -61,7 +61,11 @@ class WatchlistRequest(BaseModel):
     summary="Tell what is looked at; it is filled by priority",
     responses=answers(Synced) | problems(403, 404),
 )
-def sync_user_symbols(asked: SyncRequest, request: Request, caller: AnyCaller) -> Response:
+def sync_user_symbols(
+    asked: Annotated[SyncRequest, Body(default_factory=SyncRequest)],
+    request: Request,
+    caller: AnyCaller,
+) -> Response:
     """Record interest; a repeat is cheap and changes nothing but its time."""
     if not asked.symbols:
         raise HttpError(400, "No symbols provided")
@@ -101,7 +105,11 @@ def sync_user_symbols(asked: SyncRequest, request: Request, caller: AnyCaller) -
     summary="Change a watchlist, or list it",
     responses=answers(Watchlist) | problems(403, 404),
 )
-def watchlist_sync(asked: WatchlistRequest, request: Request, caller: AnyCaller) -> Response:
+def watchlist_sync(
+    asked: Annotated[WatchlistRequest, Body(default_factory=WatchlistRequest)],
+    request: Request,
+    caller: AnyCaller,
+) -> Response:
     """Change the caller's watchlist, and return what is on it."""
     if asked.action not in _ACTIONS:
         raise HttpError(400, "action: use add, remove or list")
@@ -117,7 +125,10 @@ def watchlist_sync(asked: WatchlistRequest, request: Request, caller: AnyCaller)
 
 
 def _changed(
-    connection: Connection, caller: Caller, asked: WatchlistRequest, symbol: str | None
+    connection: Connection,
+    caller: Caller,
+    asked: WatchlistRequest,
+    symbol: str | None,
 ) -> dict[str, Any]:
     connection.execute("select admit_caller()")
     if asked.watchlistId is None:

@@ -15,10 +15,9 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel
+from fastapi import APIRouter, Body, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from resources import jobs, rechecks, watchlists
@@ -27,7 +26,7 @@ from resources.wanted import in_turn
 from swiftbolt_assets.api.auth import AnyCaller
 from swiftbolt_assets.api.coverage import TICK_OLD_S, hindrance
 from swiftbolt_assets.api.description import answers
-from swiftbolt_assets.api.fields import required_symbol
+from swiftbolt_assets.api.fields import Asked, required_symbol
 from swiftbolt_assets.api.replies import HttpError, Json, iso
 from swiftbolt_assets.api.shapes import Refreshed, Reloaded
 from swiftbolt_assets.api.state import state_of
@@ -62,13 +61,13 @@ _NOT_MADE = {
 }
 
 
-class RefreshRequest(BaseModel):
+class RefreshRequest(Asked):
     """Whose newest session is asked for once more."""
 
     symbol: str | None = None
 
 
-class ReloadRequest(BaseModel):
+class ReloadRequest(Asked):
     """Symbols, where it is not the caller's watchlist. Timeframes come together, so none is named.
 
     `forceRefresh` changes nothing: the provider is asked in any case.
@@ -107,7 +106,11 @@ class _Found:
     summary="Ask for a symbol's newest session once more, and wait for it a little",
     responses=answers(Refreshed),
 )
-async def user_refresh(asked: RefreshRequest, request: Request, caller: AnyCaller) -> Response:
+async def user_refresh(
+    asked: Annotated[RefreshRequest, Body(default_factory=RefreshRequest)],
+    request: Request,
+    caller: AnyCaller,
+) -> Response:
     """Return what has changed since the press, within 12 s; what is not there comes by itself."""
     if not asked.symbol:
         raise HttpError(400, "Symbol is required")
@@ -127,7 +130,9 @@ async def user_refresh(asked: RefreshRequest, request: Request, caller: AnyCalle
     responses=answers(Reloaded),
 )
 async def reload_watchlist_data(
-    asked: ReloadRequest, request: Request, caller: AnyCaller
+    asked: Annotated[ReloadRequest, Body(default_factory=ReloadRequest)],
+    request: Request,
+    caller: AnyCaller,
 ) -> Response:
     """Return what has changed since the press, by symbol, within 12 s."""
     if asked.symbols is not None and len(asked.symbols) > _MOST_SYMBOLS:

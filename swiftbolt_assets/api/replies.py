@@ -131,8 +131,6 @@ def _invalid(_request: Request, error: Exception) -> Response:
     place = [str(part) for part in first["loc"] if part not in {"body", "query"}]
     if first["type"] == "json_invalid":
         return Json({"error": "body: it is no JSON"}, 400)
-    if first["type"] == "missing" and not place:
-        return Json({"error": "body: it is missing; send a JSON object"}, 400)
     if not place:
         return Json({"error": "body: send a JSON object as application/json"}, 400)
     field = ascii(".".join(place) or "body").strip("'")[:60]

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Query, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from resources import ticking
@@ -22,7 +22,7 @@ from resources.wanted import in_turn
 from resources.work import WorkQueue
 from swiftbolt_assets.api.auth import Operator
 from swiftbolt_assets.api.description import answers, problems
-from swiftbolt_assets.api.fields import INSTANT, required_symbol, required_timeframe
+from swiftbolt_assets.api.fields import INSTANT, Asked, required_symbol, required_timeframe
 from swiftbolt_assets.api.replies import HttpError, Json, iso
 from swiftbolt_assets.api.shapes import FetchedSlice, QueueState, Ticked
 from swiftbolt_assets.api.state import ApiState, state_of
@@ -39,13 +39,13 @@ _STATUS = {
 }
 
 
-class ActionBody(BaseModel):
+class ActionBody(Asked):
     """What the orchestrator is to do, where the query does not say."""
 
     action: str | None = None
 
 
-class FetchRequest(BaseModel):
+class FetchRequest(Asked):
     """A slice of the queue."""
 
     job_run_id: UUID | None = None
@@ -98,7 +98,11 @@ async def orchestrator_by_link(
     summary="Have one slice fetched next, and wait for it a little",
     responses=answers(FetchedSlice) | problems(403, 404, 409, 429),
 )
-async def fetch_bars(asked: FetchRequest, request: Request, _operator: Operator) -> Response:
+async def fetch_bars(
+    asked: Annotated[FetchRequest, Body(default_factory=FetchRequest)],
+    request: Request,
+    _operator: Operator,
+) -> Response:
     """Return what the slice came to, or 429 when its turn has not come within 12 s."""
     wanted = _slice(asked)
     state = state_of(request)

@@ -136,3 +136,26 @@ def test_before_is_an_instant_in_three_ways_and_nothing_else(filled: Any) -> Non
     for wrong in ("yesterday", "", "nan", 1e300, -1e11, "9999-12-31"):
         reply = filled.post("chart", {"symbol": "AAPL", "before": wrong})
         assert (reply.status, reply.error.partition(":")[0]) == (400, "before"), wrong
+
+
+@pytest.mark.parametrize(
+    ("timeframe", "sla"),
+    [("m15", 0.5), ("h1", 2), ("h4", 8), ("d1", 24), ("w1", 168)],
+)
+def test_its_quality_says_what_its_freshness_says(filled: Any, timeframe: str, sla: float) -> None:
+    def told() -> tuple[Any, ...]:
+        chart = filled.get(f"chart?symbol=AAPL&timeframe={timeframe}&days=60").json
+        quality, fresh = chart["dataQuality"], chart["freshness"]
+        assert (quality["slaHours"], fresh["slaMinutes"]) == (sla, sla * 60)
+        assert fresh["isWithinSla"] is not quality["isStale"]
+        age = fresh["ageMinutes"]
+        assert not quality["isStale"] or age >= sla * 60
+        assert (chart["meta"]["dataStatus"] == "stale") == quality["isStale"]
+        return quality["isStale"], chart["meta"]["totalBars"] > 0
+
+    assert told()[1]
+    filled.sql("delete from ohlc_bars_v2 where ts > '2026-11-10'")
+    assert told() == (True, True)
+    # Where there is none, nothing is old.
+    filled.sql("delete from ohlc_bars_v2")
+    assert told() == (False, False)

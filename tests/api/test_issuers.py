@@ -136,6 +136,51 @@ def test_tokens_of_an_identity_provider_open_by_its_public_keys(
                 assert not opens(issuer.sign(user, renewed, "RS256", "fourth"))
 
 
+@pytest.mark.parametrize(
+    "mark",
+    [
+        {"use": "enc"},
+        {"key_ops": ["encrypt"]},
+        {"key_ops": []},
+        {"alg": "RSA-OAEP"},
+        {"alg": "RS512"},
+    ],
+)
+def test_a_key_that_is_published_for_something_else_opens_nothing(
+    serve: Callable[..., Any], mark: dict[str, Any]
+) -> None:
+    with an_issuer() as issuer:
+        issuer.publish(other=issuer.rsa, good=issuer.ec)
+        document = json.loads(issuer.document)
+        published = {"use": "sig", "key_ops": ["verify"]}
+        document["keys"][0].pop("key_ops", None)
+        document["keys"][0] |= mark
+        document["keys"][1] |= published | {"alg": "ES256"}
+        issuer.document = json.dumps(document).encode()
+        with serve(SWIFTBOLT_JWKS_URL=issuer.url) as api:
+            other = issuer.sign(uuid4(), issuer.rsa, "RS256", "other")
+            reply = api.get("symbols-search?q=a", key=other)
+            assert reply.status == 401
+            assert reply.error == (
+                "token: it names no key of SWIFTBOLT_JWKS_URL that signs by its algorithm"
+            )
+            good = issuer.sign(uuid4(), issuer.ec, "ES256", "good")
+            assert api.get("symbols-search?q=a", key=good).status == 200
+
+
+# It warns of the short key, too.
+@pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
+def test_a_key_that_is_too_short_to_trust_opens_nothing(serve: Callable[..., Any]) -> None:
+    short = rsa.generate_private_key(65537, 1024)  # noqa: S505 - that is the point
+    with an_issuer() as issuer:
+        issuer.publish(short=short, good=issuer.rsa)
+        with serve(SWIFTBOLT_JWKS_URL=issuer.url) as api:
+            weak = issuer.sign(uuid4(), short, "RS256", "short")
+            assert api.get("symbols-search?q=a", key=weak).status == 401
+            good = issuer.sign(uuid4(), issuer.rsa, "RS256", "good")
+            assert api.get("symbols-search?q=a", key=good).status == 200
+
+
 def test_an_identity_provider_that_is_away_opens_nothing_and_fails_nothing(
     serve: Callable[..., Any], token: Callable[..., str]
 ) -> None:

@@ -133,3 +133,14 @@ def test_what_somebody_has_asked_for_stands_before_what_is_only_listed(api: Any)
         found = tickers(api, text)
         # The ticker itself stands first, whoever has asked for it.
         assert ticker in found[:2], text
+
+
+@pytest.mark.parametrize("text", ["", " ", "+", "a" * 51, "app\0le", "app\nle", "\x7f", "\u202e"])
+def test_what_no_name_is_like_finds_nothing_and_is_no_error(api: Any, text: str) -> None:
+    assert search(api, text) == []
+    assert api.call("GET", f"symbols-search?q={'+' if text == '+' else ''}").json == []
+
+
+def test_what_has_just_been_listed_waits_in_no_list_that_each_search_reads(api: Any) -> None:
+    for index in ("listed_tickers_words", "symbols_words_search"):
+        assert api.sql("select gin_clean_pending_list(%s::text::regclass)", index) == [(0,)]

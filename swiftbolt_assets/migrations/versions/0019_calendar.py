@@ -5,7 +5,7 @@ from __future__ import annotations
 from swiftbolt_assets.migrations.plain_sql import run_sql
 
 revision = "0019"
-down_revision = "0017"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 

@@ -93,7 +93,7 @@ def test_supabase_js_is_told_in_words_what_is_wrong(
     filled: Any, node: Callable[..., Any], token: Callable[..., str]
 ) -> None:
     calls = [
-        ["symbols-search", {}],
+        ["user-refresh", {}],
         ["symbols-search", {"body": {"q": {"deep": 1}}}],
         ["coverage", {"body": {"symbol": "AAPL", "days": "many"}}],
         ["quotes", {"body": "symbols=AAPL"}],
@@ -103,7 +103,7 @@ def test_supabase_js_is_told_in_words_what_is_wrong(
     *answers, table = node(filled.url, filled.keys.anon, calls=calls, table="ohlc_bars_v2")
     assert [answer["status"] for answer in answers] == [400, 400, 400, 400, 400, 404]
     lines = [answer["error"]["error"] for answer in answers]
-    assert lines[0].startswith("q: it is empty")
+    assert lines[0] == "Symbol is required"
     assert lines[1].startswith("q: it is neither a value")
     assert lines[2].startswith("days: ")
     assert lines[3:5] == ["body: it is no JSON", "body: send a JSON object"]
@@ -133,8 +133,8 @@ def test_supabase_py_gets_an_answer_of_every_function(
     assert client.functions.invoke("watchlist-sync", {"body": ASKED["watchlist-sync"]})
     assert filled.sql("select count(*) from watchlists where user_id = %s", person) == [(1,)]
 
-    with pytest.raises(FunctionsHttpError, match="q: it is empty"):
-        client.functions.invoke("symbols-search")
+    with pytest.raises(FunctionsHttpError, match="Symbol is required"):
+        client.functions.invoke("user-refresh")
     with pytest.raises(APIError) as table:
         client.table("ohlc_bars_v2").select("*").execute()
     assert table.value.message == "tables are not served here"
