@@ -22,6 +22,7 @@ from resources.embedded import locate
 from resources.endpoint import Secret
 from resources.http import Transport
 from resources.ledger import Ledger
+from resources.plan_reach import ReachingProvider
 from resources.polygon import PolygonClient
 from resources.polygon_splits import PolygonSplits
 from resources.polygon_tickers import PolygonTickers
@@ -158,8 +159,9 @@ class PolygonResource(dg.ConfigurableResource[None]):
         """
         transport = self._transport(storage)
         health = ProviderHealth(storage.database.connect)
+        reaching = ReachingProvider(PolygonClient(transport), storage.database.connect)
         # Inside the guard: a slice has begun when the provider is asked, not when it cools down.
-        announced = AnnouncedProvider(PolygonClient(transport), storage.work)
+        announced = AnnouncedProvider(reaching, storage.work)
         return GuardedProvider(announced, health, probe=probe, single=single, judge=believed)
 
     def open_splits(self, storage: Storage) -> PolygonSplits:

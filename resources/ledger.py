@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 
@@ -21,12 +21,15 @@ from swiftbolt_assets.market.overlap import WAITING
 from swiftbolt_assets.market.timeframes import Timeframe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import date
     from uuid import UUID
 
     from resources.contract import RequestRecord
     from resources.postgres import Database
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -283,12 +286,16 @@ def coverage_of(row: Sequence[Any]) -> SessionCoverage:
         expected,
         bars,
         answers,
-        {datetime.fromisoformat(at): Reason(why) for at, why in absences.items()},
+        {at: Reason(why) for at, why in _by_start(absences).items()},
         again_at,
         doubted_at,
-        None if witness is None else frozenset(map(datetime.fromisoformat, witness)),
-        {datetime.fromisoformat(at): rule for at, rule in marks.items()},
+        None if witness is None else _by_start(witness),
+        _by_start(marks),
     )
+
+
+def _by_start(values: Mapping[str, T]) -> dict[datetime, T]:
+    return {datetime.fromisoformat(at): value for at, value in values.items()}
 
 
 # A symbol's bars within some sessions. The bounds of the whole and the equal day make it one scan

@@ -13,7 +13,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
     from psycopg import Connection
 
@@ -68,6 +69,10 @@ def write_rejects(connection: Connection[Any], write: SessionsWrite) -> None:
     )
 
 
+def _by_start(values: Mapping[datetime, Any] | None) -> dict[str, Any] | None:
+    return None if values is None else {at.isoformat(): value for at, value in values.items()}
+
+
 def coverage_json(rows: Iterable[SessionCoverage]) -> str:
     """Return rows of the ledger as the JSON that its statements read."""
     return json.dumps([_coverage_row(row) for row in rows])
@@ -81,12 +86,12 @@ def _coverage_row(row: SessionCoverage) -> dict[str, Any]:
         "expected": row.expected,
         "bars": row.bars,
         "answers": row.answers,
-        "absences": {at.isoformat(): why for at, why in row.absences.items()},
+        "absences": _by_start(row.absences),
         "unconfirmed": row.unconfirmed,
         "again_at": row.again_at and row.again_at.isoformat(),
         "doubted_at": row.doubted_at and row.doubted_at.isoformat(),
-        "witness": None if row.witness is None else [at.isoformat() for at in row.witness],
-        "marks": {at.isoformat(): rule for at, rule in row.marks.items()},
+        "witness": _by_start(row.witness),
+        "marks": _by_start(row.marks),
     }
 
 

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from resources.ledger import COVERAGE_COLUMNS, coverage_of
 from resources.session_rows import coverage_json
-from swiftbolt_assets.market.doubt import Elsewhere
+from swiftbolt_assets.market.doubt import NEIGHBOURS_REACH, SMALL_BARS, Elsewhere, traded_from
 from swiftbolt_assets.market.overlap import WAITING
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ _OTHERS = 50
 #: Twenty sessions' quarter hours; what is older in a long silence waits for time alone.
 _MOST_SLOTS = 520
 _MOST_ROWS = 200
-#: Fewer shares may have been odd lots, which make no bar of history.
-TRADED_SHARES = 500
 
 
 @dataclass(frozen=True)
@@ -49,17 +47,57 @@ class Doubted:
     version: str
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What another provider has of a symbol: starts of its bars -> shares.
+
+    Attributes:
+        asked: by date, where it was asked about the session; None where it was not.
+        live: stored live bars that history has not replaced.
+        least: so many shares make a bar of history; fewer may have been odd lots.
+
+    """
+
+    asked: Mapping[date, Mapping[datetime, float] | None]
+    live: Mapping[datetime, float]
+    least: float
+
+    @property
+    def traded_live(self) -> frozenset[datetime]:
+        """Return the starts of live bars that are no odd lots."""
+        return frozenset(at for at, shares in self.live.items() if shares >= self.least)
+
+
 class Witnesses:
     """Reads what others know; one short transaction a call."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def live(self, symbol_id: UUID, sessions: Sequence[Session]) -> frozenset[datetime]:
-        """Return the starts of live bars that history has not replaced, of sessions (ascending)."""
-        values = (symbol_id, sessions[0].opens, sessions[-1].closes, TRADED_SHARES)
+    def seen(
+        self,
+        symbol_id: UUID,
+        sessions: Sequence[Session],
+        asked: Mapping[date, Mapping[datetime, float] | None],
+    ) -> Seen:
+        """Return what another provider has of some sessions, ascending.
+
+        Args:
+            symbol_id: whose they are.
+            sessions: which.
+            asked: what it has by date, where it was asked.
+
+        """
+        opens, closes = sessions[0].opens, sessions[-1].closes
+        around = (SMALL_BARS, symbol_id, opens - NEIGHBOURS_REACH, closes + NEIGHBOURS_REACH)
+        small = None
         with self._database.transaction() as connection:
-            return frozenset(row[0] for row in connection.execute(_LIVE, values).fetchall())
+            live = dict(connection.execute(_LIVE, (symbol_id, opens, closes)).fetchall())
+            if (live or any(asked.get(s.day) for s in sessions)) and (
+                row := connection.execute(_SMALL, around).fetchone()
+            ):
+                small = row[0]
+        return Seen(asked, live, traded_from(small))
 
     def unbelieved(self, symbol_id: UUID, sessions: Sequence[Session]) -> frozenset[datetime]:
         """Return the starts of bars of history that were delivered once, and not believed."""
@@ -77,8 +115,7 @@ class Witnesses:
         self,
         symbol_id: UUID,
         doubted: Mapping[Session, Collection[datetime]],
-        asked: Mapping[date, Collection[datetime] | None],
-        live: Collection[datetime],
+        seen: Seen,
         unbelieved: Collection[datetime],
     ) -> Elsewhere:
         """Return what others know of a symbol's quarter hours in doubt.
@@ -86,18 +123,17 @@ class Witnesses:
         Args:
             symbol_id: whose they are.
             doubted: by session.
-            asked: by date, where another provider was asked: those at which it has a bar.
-            live: starts of stored live bars.
+            seen: what another provider has.
             unbelieved: starts of bars that were delivered and not believed.
 
         """
-        contradicted = set(live)
+        shares = dict(seen.live)
         agreed: set[datetime] = set()
         for session, slots in doubted.items():
-            there = asked.get(session.day)
-            of_session = {at for at in live if session.opens <= at < session.closes}
+            there = seen.asked.get(session.day)
+            of_session = {at for at in seen.live if session.opens <= at < session.closes}
             if there is not None:
-                contradicted.update(there)
+                shares |= {at: max(n, shares.get(at, 0.0)) for at, n in there.items()}
                 agreed.update(slot for slot in slots if slot not in there)
             elif of_session:
                 # It was looked at before and after: then it saw what lies between.
@@ -106,9 +142,10 @@ class Witnesses:
         starts = sorted((slot for slots in doubted.values() for slot in slots), reverse=True)
         return Elsewhere(
             traded=self._traded(symbol_id, starts[:_MOST_SLOTS]),
-            contradicted=frozenset(contradicted),
-            agreed=frozenset(agreed - contradicted),
+            contradicted=frozenset(at for at, n in shares.items() if n >= seen.least),
+            agreed=frozenset(agreed - shares.keys()),
             delivered=frozenset(unbelieved),
+            small=frozenset(at for at, n in shares.items() if n < seen.least),
         )
 
     def _traded(self, symbol_id: UUID, slots: Sequence[datetime]) -> frozenset[datetime]:
@@ -157,9 +194,14 @@ join ohlc_bars_v2 b on b.symbol_id = o.symbol_id and b.timeframe = 'm15' and b.t
  and b.provider = 'polygon' and not b.is_forecast
 """
 _LIVE = """
-select ts from ohlc_bars_v2
+select ts, volume from ohlc_bars_v2
 where symbol_id = %s and timeframe = 'm15' and ts >= %s and ts < %s and provider = 'tradier'
- and not is_forecast and volume >= %s
+ and not is_forecast
+"""
+_SMALL = """
+select percentile_cont(%s) within group (order by volume) from ohlc_bars_v2
+where symbol_id = %s and timeframe = 'm15' and ts >= %s and ts < %s and provider = 'polygon'
+ and not is_forecast
 """
 _UNBELIEVED = """
 select ts from rejected_bars

@@ -28,7 +28,10 @@ status and a body map to an error (`resources/http.py`) and how often one tries 
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from datetime import date
 
 
 class SwiftBoltError(Exception):
@@ -132,9 +135,16 @@ class NotYetAvailableError(PermanentError):
 
 
 class BeyondPlanError(PermanentError):
-    """The plan does not reach that far back."""
+    """The plan does not reach that far back.
+
+    `reach` is the first date that it serves, as far as that is proven; None where nothing is.
+    """
 
     code: ClassVar[str] = "PERMISSION_DENIED"
+
+    def __init__(self, message: str, reach: date | None = None) -> None:
+        super().__init__(message)
+        self.reach = reach
 
 
 class BadRequestError(PermanentError):

@@ -45,6 +45,11 @@ class Question:
     first: date
     last: date
 
+    def since(self, day: date, *, but: Collection[Session] = ()) -> Question:
+        """Return the part of it from a date on, without some sessions."""
+        asked = tuple(s for s in self.asked if s.day >= day and s not in but)
+        return Question(asked, max(day, self.first), self.last)
+
 
 class Course:
     """What one fill has still to ask.
@@ -76,6 +81,7 @@ class Course:
         self._again: dict[date, Session] = {}
         self._repeating = False
         self._edge_asked = False
+        self._cut: date | None = None
         self._density = Density()
         self._failures = 0
         self._contradictions = 0
@@ -106,7 +112,7 @@ class Course:
             if not served:
                 return self._take(min(self._pending), max(self._pending))
             return self._take(*next_window(served, self._calendar, self._density, empty=empty))
-        edge = plan_edge(self._today)
+        edge = self._edge(empty)
         older = [day for day in self._pending if day < edge and day in empty]
         if older and not self._edge_asked:
             # Alone: what lies beyond the plan is refused, but only if all of the window does.
@@ -118,6 +124,34 @@ class Course:
             window, self._calendar, self._density, before=self._today, empty=empty
         )
         return Question(question.asked, first, last)
+
+    def cut(self, first: date) -> list[Session]:
+        """Leave out what is older than a date, since the plan does not reach it; return that."""
+        self._cut = max(first, self._cut or first)
+        waiting = (self._pending, self._again)
+        return [one.pop(day) for one in waiting for day in list(one) if day < first]
+
+    def part(self, question: Question, first: date) -> list[Session]:
+        """Return the sessions of a question before a date, which the plan does not reach.
+
+        Those that it did not reach before go unasked: they are asked for alone, so that another
+        plan is noticed.
+        """
+        self._cut = max(first, self._cut or first)
+        older = [session for session in question.asked if session.day < first]
+        if not self._repeating and any(s.day not in self._refused for s in question.asked):
+            kept = [session for session in older if session.day in self._refused]
+            self._pending |= {session.day: session for session in kept}
+            older = [session for session in older if session not in kept]
+        return older
+
+    def _edge(self, empty: Collection[date]) -> date:
+        """Return the first date that the plan may serve, by what came back without a bar."""
+        edge = plan_edge(self._today)
+        if self._cut is None:
+            return edge
+        after = self._calendar.between(self._cut, self._today)
+        return max(edge, next((s.day for s in after if s.day not in empty), edge))
 
     def answered(self, question: Question, answer: Answer, reached: Collection[date]) -> None:
         """Learn from an answer that is judged; a useless one counts as a failure.

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from resources.tradier import WEEKDAYS_KEPT
-from resources.witnesses import TRADED_SHARES
 from swiftbolt_assets.clock import midnight, new_york_date
 from swiftbolt_assets.errors import ProviderError
 from swiftbolt_assets.market.by_session import of_sessions
@@ -24,7 +23,7 @@ from swiftbolt_assets.market.coverage import reconsider
 from swiftbolt_assets.market.validation import validate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import date, datetime
 
     from resources.contract import Answer, BarProvider
@@ -83,13 +82,13 @@ class Doubts:
         return _weekdays_before(new_york_date(self.now), _REACH_WEEKDAYS)
 
     def _reconsidered(
-        self, doubted: Doubted, told: Collection[datetime] | None, earliest: datetime | None
+        self, doubted: Doubted, told: Mapping[datetime, float] | None, earliest: datetime | None
     ) -> int:
         """Store what the evidence makes of a session; return how many quarter hours it settled.
 
         Args:
             doubted: the session.
-            told: the quarter hours at which another provider has a bar; None if it was not asked.
+            told: another provider's bars, start -> shares; None if it was not asked.
             earliest: start of the symbol's earliest bar, where the session may lie before it.
 
         """
@@ -101,8 +100,7 @@ class Doubts:
         elsewhere = self.witnesses.elsewhere(
             doubted.symbol_id,
             {session: slots},
-            {session.day: told},
-            self.witnesses.live(doubted.symbol_id, [session]),
+            self.witnesses.seen(doubted.symbol_id, [session], {session.day: told}),
             self.witnesses.unbelieved(doubted.symbol_id, [session]),
         )
         row = replace(doubted.row, witness=told)
@@ -113,8 +111,8 @@ class Doubts:
 
     def _witnessed(
         self, target: Target, doubted: Sequence[Doubted]
-    ) -> dict[date, Collection[datetime] | None]:
-        """Return the quarter hours at which another provider has a bar by date, asking it once."""
+    ) -> dict[date, Mapping[datetime, float] | None]:
+        """Return another provider's bars by date, start -> shares, asking it once."""
         known = {one.row.day: one.row.witness for one in doubted}
         today = new_york_date(self.now)
         since = self._told_since()
@@ -134,8 +132,8 @@ class Doubts:
         }
 
 
-def _traded(answer: Answer, session: Session | None) -> frozenset[datetime] | None:
-    """Return the quarter hours of a session at which another provider has a bar; None if unknown.
+def _traded(answer: Answer, session: Session | None) -> dict[datetime, float] | None:
+    """Return another provider's bars of a session, start -> shares; None if it does not know it.
 
     It knows one if it has bars of it, or on both sides.
     """
@@ -148,7 +146,7 @@ def _traded(answer: Answer, session: Session | None) -> frozenset[datetime] | No
     on_both_sides = not (good.filter(before).is_empty() or good.filter(after).is_empty())
     if of_day.is_empty() and not on_both_sides:
         return None
-    return frozenset(of_day.filter(pl.col("volume") >= TRADED_SHARES)["ts"].to_list())
+    return dict(of_day.select("ts", "volume").iter_rows())
 
 
 def _weekdays_before(day: date, count: int) -> date:

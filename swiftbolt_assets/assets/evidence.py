@@ -298,7 +298,8 @@ class EvidenceBook:
             return evidence
         earliest = evidence.earliest_known
         around = self._around(fill, reached, starts, earliest, NEIGHBOURS_REACH)
-        live = self._witnesses.live(fill.target.symbol_id, list(missing))
+        asked = {day: row.witness for day, row in fill.ledger.items()}
+        others = self._witnesses.seen(fill.target.symbol_id, list(missing), asked)
         unbelieved = self._witnesses.unbelieved(fill.target.symbol_id, list(missing))
         doubted = doubted_slots(missing, around, earliest)
         if any(doubted.values()):
@@ -310,15 +311,12 @@ class EvidenceBook:
             doubted = {session: sorted(slots) for session, slots in missing.items()}
         for session, slots in missing.items():
             # Whatever is usual: somebody has seen it traded.
-            if seen := slots & (live | unbelieved):
+            if seen := slots & (others.traded_live | unbelieved):
                 doubted[session] = [*{*doubted.get(session, ()), *seen}]
-        asked = {day: row.witness for day, row in fill.ledger.items()}
         return replace(
             evidence,
             unlikely=frozenset(slot for slots in doubted.values() for slot in slots),
-            elsewhere=self._witnesses.elsewhere(
-                fill.target.symbol_id, doubted, asked, live, unbelieved
-            ),
+            elsewhere=self._witnesses.elsewhere(fill.target.symbol_id, doubted, others, unbelieved),
         )
 
     def _near(self, reached: Sequence[Session]) -> Sequence[Session]:

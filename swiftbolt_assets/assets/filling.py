@@ -69,8 +69,6 @@ if TYPE_CHECKING:
     from swiftbolt_assets.market.sessions import Calendar, Session
     from swiftbolt_assets.market.validation import Verdict
 
-#: The provider's calendar may be a few days off ours.
-_EDGE_MARGIN = timedelta(days=7)
 #: Whose bars stand where history has none yet.
 LIVE = "tradier"
 
@@ -184,35 +182,48 @@ class Filler:
             empty = self._empty_days(target, today) if is_known else frozenset()
             question = course.next_question(empty)
             self._look_back(fill, question.first)
-            started, sent_since = time.monotonic(), datetime.now(UTC)
-            try:
-                answer = self._provider.fetch(
-                    target.symbol, question.first, question.last, priority=target.priority
-                )
-                self._refuse_contradiction(target, question, answer)
-                verdict = believed(answer)
-            except BeyondPlanError:
-                if question.last > plan_edge(today) + _EDGE_MARGIN:
-                    self._note(target, sent_since, PermissionDeniedError)
-                    raise
-                yield self._store_plan_cut(fill, question, started)
-            except NotYetAvailableError as error:
-                course.postpone_newest(question, error)
-            except _ContradictionError as error:
-                self._note(target, sent_since, MalformedReplyError)
-                course.contradicted(question, error)
-            except RetryableError as error:
-                self._note(target, sent_since, type(error))
-                course.failed(question, error)
-            else:
+            yield from self._asked(fill, course, question)
+        course.finish()
+
+    def _asked(self, fill: Fill, course: Course, question: Question) -> Iterator[Filled]:
+        """Ask a question and store what comes of it."""
+        target = fill.target
+        started, sent_since = time.monotonic(), datetime.now(UTC)
+        try:
+            answer = self._provider.fetch(
+                target.symbol, question.first, question.last, priority=target.priority
+            )
+            self._refuse_contradiction(target, question, answer)
+            verdict = believed(answer)
+        except BeyondPlanError as error:
+            if not _is_of_age(question, error, fill.now):
+                self._note(target, sent_since, PermissionDeniedError)
+                raise
+            older = course.cut(question.last + timedelta(days=1))
+            yield self._store_plan_cut(fill, [*older, *question.asked], started, requests=1)
+        except NotYetAvailableError as error:
+            course.postpone_newest(question, error)
+        except _ContradictionError as error:
+            self._note(target, sent_since, MalformedReplyError)
+            course.contradicted(question, error)
+        except RetryableError as error:
+            self._note(target, sent_since, type(error))
+            course.failed(question, error)
+        else:
+            unserved = _unserved(fill, question, verdict.good)
+            if answer.first > question.first:
+                unserved = course.part(question, answer.first)
+            yield from self._unasked(fill, unserved, started)
+            question = question.since(answer.first, but=unserved)
+            reached = {question.first}
+            if question.asked:
                 filled = self._store_answer(fill, question, answer, verdict, started)
                 if filled.is_doubted:
                     self._note(target, sent_since, MalformedReplyError)
                 reached = {row.day for row in filled.coverage}
                 course.ask_again(s for s in question.asked if not fill.is_settled(s))
                 yield filled
-                course.answered(question, answer, reached)
-        course.finish()
+            course.answered(question, answer, reached)
 
     def _look_back(self, fill: Fill, first: date) -> None:
         """Learn what the ledger knows of sessions before those that were thought of."""
@@ -233,7 +244,7 @@ class Filler:
         """Refuse an answer without any bar where some are known: it looks like an honest one."""
         if not answer.bars.is_empty() or answer.broken_off is not None:
             return
-        known = self._ledger.coverage(target.symbol_id, question.first, question.last)
+        known = self._ledger.coverage(target.symbol_id, answer.first, question.last)
         if any(row.bars for row in known.values()):
             raise _ContradictionError(
                 f"{answer.provider}: it answers without a bar of {target.symbol} from "
@@ -313,19 +324,27 @@ class Filler:
         last = None if good.is_empty() else good["ts"][-1]
         return [s for s in speaks_of if last is not None and s.closes <= last]
 
-    def _store_plan_cut(self, fill: Fill, question: Question, started: float) -> Filled:
-        """Settle sessions that lie wholly before what the plan serves."""
+    def _unasked(self, fill: Fill, sessions: Sequence[Session], started: float) -> Iterator[Filled]:
+        """Settle sessions of which it is known without a request that the plan serves none."""
+        if sessions:
+            yield self._store_plan_cut(fill, sessions, started, requests=0)
+
+    def _store_plan_cut(
+        self, fill: Fill, sessions: Sequence[Session], started: float, *, requests: int
+    ) -> Filled:
+        """Settle sessions that lie before what the plan serves."""
+        sessions = sorted(sessions, key=lambda session: session.day)
         coverage = tuple(
             beyond_plan(session, fill.ledger.get(session.day), fill.now)
-            for session in reversed(question.asked)
+            for session in reversed(sessions)
         )
         fill.ledger |= {row.day: row for row in coverage}
         written = self._store.write(
             SessionsWrite(
                 symbol_id=fill.target.symbol_id,
                 provider=self._provider.name,
-                opens=question.asked[0].opens,
-                closes=question.asked[-1].closes,
+                opens=sessions[0].opens,
+                closes=sessions[-1].closes,
                 bars={},
                 forming=None,
                 coverage=coverage,
@@ -334,11 +353,27 @@ class Filler:
                 kept=kept_slots(coverage, self._calendar),
             )
         )
-        return Filled(coverage, {}, written, 0, 1, time.monotonic() - started)
+        return Filled(coverage, {}, written, 0, requests, time.monotonic() - started)
 
 
 class _ContradictionError(MalformedReplyError):
     """An answer without any bar where some are known."""
+
+
+def _is_of_age(question: Question, error: BeyondPlanError, now: datetime) -> bool:
+    """Return whether a refusal is of days that a plan need not reach: else it is a bad hour's."""
+    return error.reach is not None or question.last < plan_edge(new_york_date(now))
+
+
+def _unserved(fill: Fill, question: Question, good: pl.DataFrame) -> list[Session]:
+    """Return sessions with bars that an answer begins after, since the plan has moved past them.
+
+    Such an answer is cut short without a word, and tells nothing of them.
+    """
+    begins = None if good.is_empty() else good["ts"][0]
+    edge = plan_edge(new_york_date(fill.now))
+    rows = ((s, fill.ledger.get(s.day)) for s in question.asked if s.day < edge)
+    return [s for s, row in rows if row and row.bars and begins and s.closes <= begins]
 
 
 def _unbelieved(fill: Fill, question: Question, answer: Answer, verdict: Verdict) -> bool:

@@ -40,8 +40,8 @@ from swiftbolt_assets.market.doubt import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
-    from datetime import date, datetime
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from datetime import date, datetime, timedelta
 
     from swiftbolt_assets.market.sessions import Calendar, Session
 
@@ -114,8 +114,7 @@ class SessionCoverage:
         absences: start of each quarter hour without a bar -> reason; empty when `bars` is 0.
         again_at: when a settled one is asked for once more, on the market clock; None for never.
         doubted_at: since when something of it is in doubt, on the market clock; None without.
-        witness: starts of the quarter hours without a bar at which another provider has one; None
-            when it was not asked.
+        witness: starts of another provider's bars of it -> shares; None when it was not asked.
         marks: start of each stored bar that was hard to believe until it came twice -> the rule.
 
     """
@@ -129,7 +128,7 @@ class SessionCoverage:
     absences: Mapping[datetime, Reason] = field(default_factory=dict)
     again_at: datetime | None = None
     doubted_at: datetime | None = None
-    witness: Collection[datetime] | None = None
+    witness: Mapping[datetime, float] | None = None
     marks: Mapping[datetime, str] = field(default_factory=dict)
 
     @property
@@ -225,7 +224,9 @@ def judge(
             settled = settled and answers >= believed_after
     if not settled and not (prior and prior.state is State.FINAL):
         found = replace(found, state=State.OPEN)
-    return _asked_again(session, bars, absences, evidence, found, prior)
+    since = _since(prior, evidence.now)
+    is_over = next_ask(since, evidence.now) is None
+    return _asked_again(session, bars, absences, evidence, found, since, is_over=is_over)
 
 
 def reconsider(
@@ -259,9 +260,18 @@ def reconsider(
     evidence = Evidence(
         now, None, earliest_known, None, (), kept=elsewhere.delivered, elsewhere=elsewhere
     )
-    found = _asked_again(session, bars, absences, evidence, row, row)
+    # What only time was to tell is over if an answer has come at its end.
+    is_over = row.doubted_at is not None and row.again_at is None
+    since = row.doubted_at or now
+    found = _asked_again(session, bars, absences, evidence, row, since, is_over=is_over)
     # Nobody was asked: the next time stays where it was.
     return replace(found, again_at=row.again_at) if found.doubted_at else found
+
+
+def _since(prior: SessionCoverage | None, now: datetime) -> datetime:
+    """Return since when what an answer leaves in doubt is in doubt; a plan's refusal was none."""
+    known = prior is not None and prior.reason is not Reason.PLAN_CUT
+    return (prior.doubted_at if prior is not None and known else None) or now
 
 
 def _asked_again(
@@ -270,12 +280,11 @@ def _asked_again(
     absences: dict[datetime, Reason],
     evidence: Evidence,
     found: SessionCoverage,
-    prior: SessionCoverage | None,
+    since: datetime,
+    *,
+    is_over: bool,
 ) -> SessionCoverage:
     """Weigh what is in doubt, and say when the session is asked for once more."""
-    refused = prior is not None and prior.reason is Reason.PLAN_CUT
-    since = (prior.doubted_at if prior and not refused else None) or evidence.now
-    is_over = next_ask(since, evidence.now) is None
     if is_over:
         suspects = (slot for slot in evidence.suspects if slot in absences)
         absences |= dict.fromkeys(suspects, Reason.REJECTED)
@@ -357,11 +366,12 @@ def beyond_plan(session: Session, prior: SessionCoverage | None, now: datetime) 
     """Return the coverage of a session that the provider says its plan does not reach.
 
     One refusal may be of a bad hour: it is asked for again after hours. One that stays is asked for
-    again after weeks, since a plan may be changed. What was stored while it reached so far stays.
+    again after weeks, since a plan may be changed. What was stored while it reached so far stays,
+    and so does what is in doubt of it: a refusal is no answer.
     """
     answers = (prior.answers if prior else 0) + 1
     if prior is not None and prior.bars:
-        return replace(prior, state=State.FINAL, answers=answers, again_at=None)
+        return _still_in_doubt(replace(prior, answers=answers), now)
     known = prior is not None and prior.reason is Reason.PLAN_CUT
     since = (prior.doubted_at if prior is not None and known else None) or now
     again = next_ask(since, now, PLAN_LADDER) or now + PLAN_AGAIN
@@ -375,6 +385,22 @@ def beyond_plan(session: Session, prior: SessionCoverage | None, now: datetime) 
         again_at=again,
         doubted_at=since,
     )
+
+
+def _still_in_doubt(row: SessionCoverage, now: datetime) -> SessionCoverage:
+    """Return a row with bars that no answer came for: open absences are unproven, doubts go on."""
+    ladder: Sequence[timedelta] = LADDER
+    if row.state is State.OPEN:
+        absences = {
+            slot: Reason.UNCONFIRMED if why is Reason.NO_TRADE else why
+            for slot, why in row.absences.items()
+        }
+        row = replace(row, state=State.FINAL, absences=absences, doubted_at=row.doubted_at or now)
+        ladder = PLAN_LADDER
+    elif row.again_at is None or row.again_at > now:
+        return row
+    again = next_ask(row.doubted_at or now, now, ladder) or now + PLAN_AGAIN
+    return replace(row, again_at=again)
 
 
 def kept_slots(rows: Iterable[SessionCoverage], calendar: Calendar) -> list[datetime]:

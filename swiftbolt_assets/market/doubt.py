@@ -8,8 +8,10 @@ An unlikely absence is in doubt until evidence comes that does not rest on the s
 
 - other symbols traded meanwhile, and this one did again later that session: it was halted;
 - another provider that knows the session has no bar there, either: no trade, or a halt if other
-  symbols traded. If it has one, the doubt stays;
+  symbols traded. If it has one as large as this symbol's own, the doubt stays; of a smaller one,
+  which may be of odd lots, time tells;
 - time: the provider was asked again after hours, a day, five and twenty days, and stayed with it.
+  Only an answer ends a doubt: days that pass unasked do not, nor does a refusal.
 
 Where the provider itself once delivered a bar, believed or not, nothing was halted. Before the
 first bar known there are no sessions around that could tell: those after it do. Others that trade
@@ -73,7 +75,10 @@ LISTING_LADDER = LADDER[1:]
 PLAN_LADDER, PLAN_AGAIN = LADDER[:1], timedelta(days=28)
 #: A price that is hard to believe may just be true: somebody waits for it.
 SUSPECT_LADDER = (timedelta(minutes=10), *LADDER)
-#: Asked so much of a step's time after the first doubt, that step is done.
+#: Fewer shares on another provider may have been odd lots, which make no bar of history: fewer than
+#: these, and than all but such a share of the symbol's own bars have. A dear one's are small.
+ODD_LOTS, SMALL_BARS = 500.0, 0.25
+#: Asked so much of a step's time after the first doubt, that step is done; the last one wholly.
 _EARLY = 0.75
 
 
@@ -86,6 +91,7 @@ class Elsewhere:
         contradicted: starts at which another provider has a bar of this symbol.
         agreed: starts at which another provider that knows the session has none.
         delivered: starts at which the provider itself once had a bar that was not believed.
+        small: starts at which another provider has a bar that may be of odd lots alone.
 
     """
 
@@ -93,6 +99,7 @@ class Elsewhere:
     contradicted: Collection[datetime] = field(default_factory=frozenset)
     agreed: Collection[datetime] = field(default_factory=frozenset)
     delivered: Collection[datetime] = field(default_factory=frozenset)
+    small: Collection[datetime] = field(default_factory=frozenset)
 
 
 def pattern(session: Session, missing: Collection[datetime]) -> Pattern:
@@ -290,7 +297,7 @@ def weigh(
         others = sum(slot in elsewhere.traded for slot in run) >= _MOST_SLOTS * len(run)
         agreed = all(slot in elsewhere.agreed for slot in run)
         traded_again = any(bar < run[0] for bar in bars) and any(bar > run[-1] for bar in bars)
-        was_traded = any(slot in elsewhere.delivered for slot in run)
+        was_traded = any(slot in elsewhere.delivered or slot in elsewhere.small for slot in run)
         may_be_halt = others and not was_traded and len(silences) <= _MOST_HALTS
         if any(slot in elsewhere.contradicted for slot in run):
             kind = "open"
@@ -302,9 +309,22 @@ def weigh(
     return Weighed(**{kind: frozenset(slots) for kind, slots in found.items()})
 
 
+def traded_from(small: float | None) -> float:
+    """Return how many shares of another provider's bar show that history has one, too.
+
+    Args:
+        small: shares that all but `SMALL_BARS` of the symbol's own bars have; None without any.
+
+    """
+    return ODD_LOTS if small is None else min(ODD_LOTS, small)
+
+
 def next_ask(
     doubted_at: datetime, now: datetime, ladder: Sequence[timedelta] = LADDER
 ) -> datetime | None:
     """Return when to ask again, None when all steps are done (market clock)."""
     waited = now - doubted_at
-    return next((doubted_at + step for step in ladder if waited < _EARLY * step), None)
+    *steps, last = ladder
+    if waited >= last:
+        return None
+    return doubted_at + next((step for step in steps if waited < _EARLY * step), last)

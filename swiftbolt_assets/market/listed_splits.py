@@ -4,6 +4,8 @@ A provider lists a split twice with other ids, a day or a weekend off, or one th
 Prices know better: a split counts on the day on which they show it, within three sessions of its
 listing. The most likely story wins: which of the listings happened in which night, given how each
 night would look without its splits (t with three degrees of freedom), and how rarely a list errs.
+A list errs in the ratio, too: what a night rests away from it must be no more than this symbol's
+largest nights, or likelier than that another ratio, a common one or any, is what happened.
 Where prices cannot tell, because none are there yet or the ratio is too small to be seen, the
 list counts as it stands; the same split listed twice close together counts once all the same.
 
@@ -17,10 +19,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise, product
-from math import exp, inf, log, log1p
+from math import exp, inf, log, log1p, sqrt
 from typing import TYPE_CHECKING
 
-from swiftbolt_assets.market.nights import jumps, nights_of, usual
+from swiftbolt_assets.market.nights import density, jumps, large, nights_of, usual
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,8 +40,14 @@ _VISIBLE_NIGHTS, _VISIBLE = 10.0, log(1.25) - 1e-9
 #: How often a listing is on the day, one session off, two, three; and how often nothing happened.
 _OFF = (0.0, log(0.01), log(0.004), log(0.002))
 _NEVER = log(0.003)
-#: A night that shows a split rests within this share of it.
+#: A night that shows a split rests within this share of it, at most.
 _FITS = 0.5
+#: So often may that be what 99 % of the symbol's nights stay below.
+_ABOVE = 1.5
+#: How often a list names another ratio than happened: for each common one, and any within e.
+_OTHER = log(5e-4)
+_COMMON = (1.25, 1.5, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100)
+_COMMON_SHIFTS = [sign * log(ratio) for ratio in _COMMON for sign in (1, -1)]
 #: So many listings close together are weighed at once; their stories are multiplied out.
 _AT_ONCE = 4
 
@@ -120,11 +128,13 @@ def judge(listed: Sequence[Split], sessions: Sequence[Edges], calendar: Calendar
         (_Event.of(split, nights, at, least, calendar) for at, split in enumerate(listed)),
         key=_place,
     )
+    listed_near = {number for event in events for number in event.near}
+    most = _ABOVE * large([night for at, night in enumerate(nights) if at not in listed_near])
     for event in events:
         if not event.is_visible and event.own is not None:
             rests[event.own] -= event.size
     for chunk in _chunks([event for event in events if event.is_visible]):
-        for event, night in zip(chunk, _story(chunk, nights, rests, scale), strict=True):
+        for event, night in zip(chunk, _story(chunk, nights, rests, (scale, most)), strict=True):
             event.night = night
             if night is not None:
                 rests[night] -= event.size
@@ -219,9 +229,13 @@ def _chunks(events: Sequence[_Event]) -> Iterator[list[_Event]]:
 
 
 def _story(
-    chunk: Sequence[_Event], nights: Sequence[Night], rests: Sequence[float], scale: float
+    chunk: Sequence[_Event],
+    nights: Sequence[Night],
+    rests: Sequence[float],
+    usual_and_most: tuple[float, float],
 ) -> tuple[int | None, ...]:
     """Return the night of each listing in the most likely story; None for one without."""
+    scale, most_usual = usual_and_most
     best: tuple[int | None, ...] = (None,) * len(chunk)
     most = -inf
     for story in product(*([*event.near, None] for event in chunk)):
@@ -235,13 +249,33 @@ def _story(
                 likely += _NEVER
         for number, size in made.items():
             rest = rests[number] - size
-            if size and abs(rest) > _FITS * abs(size):
+            width = sqrt(nights[number].sessions)
+            if size and (
+                abs(rest) > _FITS * abs(size)
+                or (
+                    abs(rest) > most_usual * width
+                    and not _is_its_ratio(rest, rests[number], scale * width)
+                )
+            ):
                 break
-            likely -= 2 * log1p((rest / scale) ** 2 / 3 / nights[number].sessions)
+            likely -= 2 * log1p((rest / scale / width) ** 2 / 3)
         else:
             if likely > most:
                 best, most = story, likely
     return best
+
+
+def _is_its_ratio(rest: float, shift: float, scale: float) -> bool:
+    """Return whether a night is likelier a listed ratio's than one of another that is not listed.
+
+    Args:
+        rest: what the listed one leaves of it.
+        shift: all of it.
+        scale: of nights without splits.
+
+    """
+    other = max(density(shift - common, scale) for common in _COMMON_SHIFTS)
+    return density(rest, scale) >= _OTHER + max(other, 0.0)
 
 
 def _judged(event: _Event, nights: Sequence[Night], calendar: Calendar) -> Judged:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from math import log, sqrt
+from math import log, log1p, sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +36,8 @@ Values = np.ndarray[tuple[int], np.dtype[np.float64]]
 _ORDINARY, _WORTH = 0.01, 12
 #: The median of |t| with three degrees of freedom.
 _MEDIAN_T = 0.7649
+#: Its density at 0.
+_PEAK_T = 0.3676
 #: Usual nights that a jump must be: of t's tail that is one night in 900 years, or in 220.
 _ALONE, _WITH_VOLUME = 80.0, 50.0
 #: A jump must be so often what 99 % of the nights stay below.
@@ -109,6 +111,18 @@ def usual(shifts: Sequence[float] | Values) -> float:
         return _ORDINARY
     own = float(np.median(np.abs(shifts))) / _MEDIAN_T
     return (len(shifts) * own + _WORTH * _ORDINARY) / (len(shifts) + _WORTH)
+
+
+def large(nights: Sequence[Night]) -> float:
+    """Return what 99 % of a symbol's nights stay below; what no market does is left out."""
+    sizes = [abs(night.shift) / sqrt(night.sessions) for night in nights]
+    sizes = [size for size in sizes if size <= _MOST]
+    return float(np.quantile(sizes, _LARGE)) if sizes else 0.0
+
+
+def density(shift: float, scale: float) -> float:
+    """Return the logarithm of the density of a night, as of t with three degrees of freedom."""
+    return log(_PEAK_T / scale) - 2 * log1p((shift / scale) ** 2 / 3)
 
 
 def stands_out(sessions: Sequence[Edges], calendar: Calendar) -> bool:

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 REQUEST_BASE_MINUTES = 50_000
 SESSION_BASE_MINUTES = 960
-#: The smallest plan reaches so far back; a window that it refuses is older.
+#: The smallest plan that is sold now reaches so far back.
 PLAN_YEARS = 2
+#: How far plans reach, or did, the likeliest first.
+PLAN_YEARS_SOLD = (PLAN_YEARS, 5, 10, 1)
 GUARANTEED_SESSIONS = REQUEST_BASE_MINUTES // SESSION_BASE_MINUTES
 #: Older sessions may be denser than the newer ones that were measured.
 _DENSITY_MARGIN = 1.1
@@ -155,9 +157,14 @@ def with_neighbours(
 
 def plan_edge(today: date) -> date:
     """Return the first date that every plan of the provider reaches: two years back."""
-    # 29 February minus two years is the 28th.
+    return years_before(today, PLAN_YEARS)
+
+
+def years_before(today: date, years: int) -> date:
+    """Return the same date some years ago."""
+    # 29 February is the 28th then.
     day = 28 if (today.month, today.day) == (2, 29) else today.day
-    return today.replace(year=today.year - PLAN_YEARS, day=day)
+    return today.replace(year=today.year - years, day=day)
 
 
 def theoretical_minimum(base_minutes: int) -> int:

@@ -196,6 +196,11 @@ _RULES = {
     "volume_negative": pl.min_horizontal("volume", "trade_count") >= 0,
     "volume_impossible": (pl.col("volume") < VOLUME_LIMIT)
     & (pl.col("trade_count").fill_null(0) < TRADES_LIMIT),
+    # A bar without a trade does not exist on the wire; one whose price moves nowhere.
+    "without_trades": (pl.col("volume") > 0)
+    | (pl.col("trade_count") > 0)
+    | pl.col("trade_count").is_null()
+    | (pl.col("high") <= pl.col("low")),
     "outside_window": (pl.col("ts") >= pl.col("opens")) & (pl.col("ts") < pl.col("closes")),
     "misaligned": pl.col("ts").dt.epoch("us") % _SLOT_US == 0,
     "high_low_order": (pl.col("low") <= pl.min_horizontal("open", "close"))
@@ -210,6 +215,7 @@ _SHOWN = {
     "vwap_negative": ("vwap",),
     "volume_negative": ("volume", "trade_count"),
     "volume_impossible": ("volume", "trade_count"),
+    "without_trades": ("volume", "trade_count", *_PRICES),
     "outside_window": ("ts",),
     "misaligned": ("ts",),
     "high_low_order": _PRICES,

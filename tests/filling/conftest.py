@@ -16,6 +16,7 @@ from resources.believing import believed
 from resources.endpoint import Secret
 from resources.http import Bounds, Transport
 from resources.ledger import Ledger
+from resources.plan_reach import ReachingProvider
 from resources.polygon import PolygonClient
 from resources.postgres import Database
 from resources.provider_health import GuardedProvider, ProviderHealth
@@ -115,7 +116,7 @@ class Desk:
             bounds=self.bounds,
         )
         self.polygon: BarProvider = GuardedProvider(
-            PolygonClient(self.transport),
+            ReachingProvider(PolygonClient(self.transport), self.database.connect),
             ProviderHealth(self.database.connect),
             judge=believed,
         )

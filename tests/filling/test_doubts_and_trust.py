@@ -258,6 +258,58 @@ def test_another_provider_is_asked_once_and_settles_or_keeps_the_doubt(
     assert set(one.coverage(DAY, DAY)[DAY].absences.values()) == {reason}
 
 
+@pytest.mark.parametrize("slots", [SLOTS[20:], SLOTS[8:11]])
+def test_a_dear_shares_small_bars_elsewhere_keep_its_doubt_until_they_come(
+    desk: Callable[..., Desk], slots: list[datetime]
+) -> None:
+    one = desk()
+    odd = Odd(one)
+
+    def dear(bars: pl.DataFrame) -> pl.DataFrame:
+        # Some 40 to 300 shares a quarter hour.
+        return bars.with_columns((pl.col("volume") / 10_000).floor() % 260 + 40)
+
+    whole = dear(one.polygon.fetch("AAPL", FIRST, LAST, priority=200).bars)
+    odd.change = lambda bars: lost(*slots)(dear(bars))
+    one.fill(FIRST, LAST, provider=odd)
+    desk("MSFT").fill(FIRST, LAST)
+    second = Second(whole)
+    for _ in range(2):
+        doubts(one, second).settle(one.target)
+    row = one.coverage(DAY, DAY)[DAY]
+    assert (row.unconfirmed, row.again_at) == (len(slots), one.now + timedelta(hours=4))
+    assert row.witness is not None
+    assert set(slots) <= row.witness.keys()
+    assert len(second.windows) == 1
+    one.later, odd.change = timedelta(days=1), dear
+    one.fill(FIRST, LAST, provider=odd)
+    assert one.coverage(DAY, DAY)[DAY].bars == 26
+
+
+@pytest.mark.parametrize(("shares", "reason"), [(60, Reason.UNCONFIRMED), (None, Reason.HALTED)])
+def test_odd_lots_elsewhere_are_no_halt_and_no_trade_only_in_time(
+    desk: Callable[..., Desk], shares: float | None, reason: Reason
+) -> None:
+    one = desk()
+    odd = Odd(one)
+    slots = SLOTS[8:11]
+    whole = one.polygon.fetch("AAPL", FIRST, LAST, priority=200).bars
+    odd.change = lost(*slots)
+    one.fill(FIRST, LAST, provider=odd)
+    desk("MSFT").fill(FIRST, LAST)
+    few = pl.when(pl.col("ts").is_in(slots)).then(shares).otherwise(pl.col("volume"))
+    second = Second(whole.with_columns(few.alias("volume")).drop_nulls("volume"))
+    doubts(one, second).settle(one.target)
+    row = one.coverage(DAY, DAY)[DAY]
+    assert set(row.absences.values()) == {reason}
+    assert (row.again_at is None) == (reason is Reason.HALTED)
+    for days in (1, 5, 20):
+        one.later = timedelta(days=days)
+        one.fill(FIRST, LAST, provider=odd)
+    expected = Reason.NO_TRADE if shares else Reason.HALTED
+    assert set(one.coverage(DAY, DAY)[DAY].absences.values()) == {expected}
+
+
 def test_another_provider_that_fails_changes_nothing(desk: Callable[..., Desk]) -> None:
     one = desk()
     odd = Odd(one)

@@ -18,6 +18,7 @@ from swiftbolt_assets.market.doubt import (
     next_ask,
     pattern,
     runs,
+    traded_from,
     unlikely,
     weigh,
 )
@@ -217,6 +218,20 @@ def test_where_the_provider_once_had_a_bar_nothing_was_halted() -> None:
     for is_over, kind in [(False, "open"), (True, "no_trade")]:
         found = weigh(session, bars, lost, elsewhere, is_over=is_over)
         assert getattr(found, kind) == frozenset(lost)
+
+
+def test_where_another_provider_saw_some_shares_nothing_was_halted() -> None:
+    session = SESSIONS[0]
+    slots = session.slot_starts()
+    bars, lost = [*slots[:8], *slots[10:]], slots[8:10]
+    elsewhere = Elsewhere(traded=slots, small=slots[9:10])
+    for is_over, kind in [(False, "open"), (True, "no_trade")]:
+        found = weigh(session, bars, lost, elsewhere, is_over=is_over)
+        assert getattr(found, kind) == frozenset(lost)
+
+
+def test_shares_that_show_a_trade_are_few_where_the_symbols_own_bars_have_few() -> None:
+    assert [traded_from(small) for small in (None, 80_000.0, 170.0, 3.0)] == [500, 500, 170, 3]
 
 
 def test_a_pattern_names_the_quarter_hours_without_a_bar() -> None:

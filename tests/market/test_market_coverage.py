@@ -190,6 +190,20 @@ def test_after_hours_a_day_five_and_twenty_days_of_the_same_it_is_believed() -> 
     assert (row.unconfirmed, set(row.absences.values())) == (0, {Reason.NO_TRADE})
 
 
+@pytest.mark.parametrize("days", [15.04, 19.5])
+def test_no_doubt_ends_before_an_answer_that_came_twenty_days_later(days: float) -> None:
+    row = judge(SESSION, MORNING, doubting(AFTERNOON), None)
+    row = judge(SESSION, MORNING, doubting(AFTERNOON, days=days), row)
+    assert (row.unconfirmed, row.again_at) == (6, NOW + timedelta(days=20))
+    # Days that pass unasked are no answers, whatever is learned of others meanwhile.
+    traded = Elsewhere(traded=frozenset(SLOTS))
+    for elsewhere in (Elsewhere(), traded):
+        later = NOW + timedelta(days=40)
+        assert reconsider(SESSION, MORNING, row, elsewhere, later) == row
+    row = judge(SESSION, MORNING, doubting(AFTERNOON, days=20), row)
+    assert (set(row.absences.values()), row.again_at) == ({Reason.NO_TRADE}, None)
+
+
 def test_one_that_rode_along_shortly_before_its_time_need_not_be_asked_again_for_it() -> None:
     row = judge(SESSION, MORNING, doubting(AFTERNOON), None)
     row = judge(SESSION, MORNING, doubting(AFTERNOON, days=0.8), row)
@@ -307,6 +321,28 @@ def test_bars_that_are_stored_stay_in_the_ledger_when_the_plan_moves_on() -> Non
     found = beyond_plan(SESSION, prior, NOW)
     assert (found.state, found.reason, found.bars, found.answers) == (State.FINAL, None, 24, 2)
     assert set(found.absences) == set(SLOTS[-2:])
+
+
+@pytest.mark.parametrize(("days", "again"), [(0.5, 1), (1, 5), (6, 20), (20, 48), (30, 58)])
+def test_a_refusal_is_no_answer_and_a_doubt_goes_on(days: float, again: float) -> None:
+    prior = judge(SESSION, MORNING, doubting(AFTERNOON), None)
+    row = beyond_plan(SESSION, prior, NOW + timedelta(days=days))
+    assert row.again_at == NOW + timedelta(days=again)
+    assert (row.doubted_at, row.unconfirmed, row.bars) == (NOW, 6, 20)
+    # Before its time nothing changes; what is settled stays so.
+    assert beyond_plan(SESSION, row, NOW).again_at == row.again_at
+    whole = judge(SESSION, SLOTS, doubting([]), None)
+    assert beyond_plan(SESSION, whole, NOW).again_at is None
+
+
+def test_what_is_still_open_of_a_session_is_unproven_when_the_plan_moves_on() -> None:
+    prior = judge(SESSION, SLOTS[:-2], evidence(SLOTS[-3]), None)
+    assert prior.state is State.OPEN
+    row = beyond_plan(SESSION, prior, NOW)
+    assert (row.state, row.unconfirmed) == (State.FINAL, 2)
+    assert row.again_at == NOW + timedelta(hours=4)
+    later = beyond_plan(SESSION, row, NOW + timedelta(hours=4))
+    assert later.again_at == NOW + timedelta(days=1)
 
 
 @st.composite

@@ -46,7 +46,9 @@ def rules(verdict: Verdict) -> list[str]:
         bar(trade_count=None),
         bar(vwap=8.0),  # odd lots count in it but set no price
         bar(vwap=0.0),
-        bar(volume=0.0, trade_count=0),
+        bar(volume=0.0, trade_count=0, open=9.5, high=9.5, low=9.5, close=9.5),
+        bar(volume=0.0, trade_count=None),
+        bar(volume=0.0, trade_count=3),  # less than one whole share
         bar(volume=9.9e10, trade_count=999_999_999),
         bar(open=0.0001, high=0.0001, low=0.0001, close=0.0001),
         bar(open=700_000.0, high=9_999_999.0, low=1.0, close=800_000.0, vwap=9_999_999.0),
@@ -89,6 +91,7 @@ def test_a_sound_bar_is_kept_as_it_is(row: dict[str, Any]) -> None:
         (bar(volume=1e11), "volume_impossible", "volume=100000000000.0"),
         (bar(volume=1e20, trade_count=None), "volume_impossible", "volume=1e+20"),
         (bar(trade_count=10**9), "volume_impossible", "trade_count=1000000000"),
+        (bar(volume=0.0, trade_count=0), "without_trades", "volume=0.0, trade_count=0"),
         (bar(OPENS - SLOT), "outside_window", "2026-03-06 04:45:00"),
         (bar(CLOSES), "outside_window", "2026-03-07 05:00:00"),
         (bar(TEN.replace(year=1970)), "outside_window", "1970"),

@@ -267,6 +267,71 @@ def test_impossible_values_of_earlier_versions_are_rejected_and_asked_for_again(
     assert rows(empty, "select count(*) from rejected_bars") == [(7,)]
 
 
+#: Silence by another provider's word, as starts of its larger bars; a doubt that a refusal ended;
+#: and bars that nobody traded.
+BELIEVED = """
+delete from session_coverage;
+delete from ohlc_bars_v2;
+delete from rejected_bars;
+insert into session_coverage
+  (symbol_id, day, state, reason, expected, bars, answers, absences, provider, settled_at,
+   unconfirmed, doubted_at, witness)
+select s.id, v.day::date, 'final', v.reason, 26, v.bars, 1, v.absences::jsonb, 'polygon', now(),
+  v.unconfirmed, case when v.unconfirmed > 0 then market_now() end, v.witness::jsonb
+  from symbols s cross join (values
+    ('2025-06-02', null, 24, '{"2025-06-02T18:30:00+00:00": "halted",
+      "2025-06-02T18:45:00+00:00": "no_trade"}', 0, '[]'),
+    ('2025-06-03', 'halted', 0, '{}', 0, '["2025-06-03T18:30:00+00:00"]'),
+    ('2025-06-04', null, 25, '{"2025-06-04T18:30:00+00:00": "no_trade"}', 0, '[]'),
+    ('2025-06-05', null, 25, '{"2025-06-05T18:30:00+00:00": "unconfirmed"}', 1, null),
+    ('2025-06-06', null, 26, '{}', 0, null)
+  ) v (day, reason, bars, absences, unconfirmed, witness)
+ where s.ticker = 'AAPL';
+insert into ohlc_bars_v2
+  (symbol_id, timeframe, ts, provider, open, high, low, close, volume, trade_count)
+select s.id, b.timeframe::timeframe, b.ts::timestamptz, 'polygon', 1, b.high, 1, 1,
+  b.volume, b.volume
+  from symbols s cross join (values
+    ('m15', '2025-06-06 14:30+00', 2, 0), ('m15', '2025-06-06 14:45+00', 2, 9),
+    ('m15', '2025-06-06 15:00+00', 1, 0), ('h1', '2025-06-06 14:30+00', 2, 9)
+  ) b (timeframe, ts, high, volume)
+ where s.ticker = 'AAPL';
+"""
+
+
+def test_what_earlier_versions_believed_on_too_little_is_asked_for_again(empty: Database) -> None:
+    upgraded_to(empty, "0017")
+    with empty.connect() as sql:
+        sql.execute("select ensure_bar_partitions('2025-06-01', '2025-07-01')")
+        sql.execute(BELIEVED)
+    migrate(empty, FIRST_DATE)
+    ledger = (
+        "select extract(day from day)::int, reason, unconfirmed, ask_again_at is not null, witness"
+        " from session_coverage order by 1"
+    )
+    assert rows(empty, ledger) == [
+        (2, None, 1, True, None),
+        (3, "unconfirmed", 26, True, None),
+        (4, None, 0, False, None),
+        (5, None, 1, True, None),
+    ]
+    left = "select timeframe::text, to_char(ts at time zone 'UTC', 'HH24:MI') from ohlc_bars_v2"
+    assert rows(empty, f"{left} order by ts") == [("m15", "14:45"), ("m15", "15:00")]
+    assert rows(empty, "select rule, count(*)::int from rejected_bars group by 1") == [
+        ("without_trades", 2)
+    ]
+    with empty.connect() as sql:
+        sql.execute(
+            "update session_coverage set witness ="
+            """ '{"2025-06-02T18:30:00+00:00": 120, "2025-06-02T18:45:00+00:00": 900}'"""
+            " where day = '2025-06-02'"
+        )
+    downgrade(empty, "0017")
+    assert rows(empty, "select witness from session_coverage where witness is not null") == [
+        (["2025-06-02T18:45:00+00:00"],)
+    ]
+
+
 def test_what_supabase_brings_along_is_left_as_it_is(empty: Database) -> None:
     with empty.connect() as sql:
         sql.execute("create schema auth")

@@ -160,6 +160,7 @@ def test_forecasts_lie_after_today_and_have_bands(sql: Connection, aapl: UUID) -
     + [{"vwap": value} for value in (float("nan"), float("inf"), -0.1)]
     + [{"high": value} for value in (1e7, 1e12)]
     + [{"vwap": 1e7}, {"volume": 1e11}, {"volume": 1e20}, {"trade_count": 10**9}]
+    + [{"volume": 0.0, "trade_count": 0}]
     + [{"timeframe": "h1", "volume": 4e11}, {"timeframe": "h4", "trade_count": 16 * 10**9}]
     + [
         {"trade_count": -1},
