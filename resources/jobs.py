@@ -70,6 +70,7 @@ class Outlook:
         trouble: why the last attempt failed, or the provider is left alone; None without.
         is_enabled: whether it is wanted at all.
         tick_age_s: since the platform's last tick, None before the first.
+        is_read_only: whether the database lets nobody write, a tick neither.
 
     """
 
@@ -82,6 +83,7 @@ class Outlook:
     trouble: str | None
     is_enabled: bool
     tick_age_s: float | None
+    is_read_only: bool
 
 
 @dataclass(frozen=True)
@@ -217,7 +219,8 @@ select mine.priority, mine.is_running, greatest(mine.last_attempt_s, 0),
   coalesce(cooling.seconds, 0), coalesce('polygon: ' || cooling.reason, mine.trouble),
   exists (select from wanted_symbols where symbol = %(symbol)s),
   (select extract(epoch from clock_timestamp() - beat_at)::float8 from heartbeats
-    where name = 'orchestrator-tick')
+    where name = 'orchestrator-tick'),
+  current_setting('transaction_read_only') = 'on'
   from mine
   left join cooling on true
   left join rate_state('polygon') rate on true

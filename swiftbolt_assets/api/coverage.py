@@ -188,6 +188,8 @@ class Prospects:
 
 def hindrance(outlook: jobs.Outlook, troubles: Sequence[Trouble] = ()) -> str | None:
     """Return one sentence on why it does not come on, None when it does."""
+    if outlook.is_read_only:
+        return "the database is read-only, swiftbolt doctor says why; work goes on by itself"
     if not outlook.is_enabled:
         return "an operator has switched it off; swiftbolt jobs set SYMBOL --enabled"
     for trouble in troubles:

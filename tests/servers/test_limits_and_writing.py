@@ -38,7 +38,6 @@ READING = (
     "quotes?symbols=AAPL",
     "market-status",
     "/health",
-    "/chart",
 )
 
 
@@ -108,6 +107,8 @@ def test_a_read_only_server_is_told_by_doctor_and_health_and_reading_goes_on(
                 assert api.get(path).status == 200, path
             asked = {"symbol": "AAPL", "timeframe": "h1", "days": 30}
             assert api.post("chart-data-v2", asked).status == 200
+            wide = api.get("coverage?symbol=AAPL&timeframe=m15&window_days=90")
+            assert "read-only" in wide.json["message"]
             refused = api.post("watchlist-sync", {"action": "add", "symbol": "MSFT"})
         assert refused.status == 503
         assert "read-only" in refused.error
