@@ -17,9 +17,11 @@ from click.testing import CliRunner
 
 from resources.callers import CallerPool
 from resources.connections import needed
+from resources.jobs import outlook
 from resources.postgres import Database
 from resources.schema import migrate
 from swiftbolt_assets.api.checkup import Checkup
+from swiftbolt_assets.api.coverage import hindrance
 from swiftbolt_assets.cli.main import cli
 from tests.api.conftest import served
 
@@ -102,13 +104,13 @@ def test_a_read_only_server_is_told_by_doctor_and_health_and_reading_goes_on(
         assert (found.status, found.http_status) == ("degraded", 200)
         assert found.parts["database"]["status"] == "read-only"
         assert found.parts["platform"]["status"] == "unknown"
+        with pool.transaction() as connection:
+            assert "read-only" in str(hindrance(outlook(connection, "AAPL")))
         with served(command.url, tmp_path) as api:
             for path in READING:
                 assert api.get(path).status == 200, path
             asked = {"symbol": "AAPL", "timeframe": "h1", "days": 30}
             assert api.post("chart-data-v2", asked).status == 200
-            wide = api.get("coverage?symbol=AAPL&timeframe=m15&window_days=90")
-            assert "read-only" in wide.json["message"]
             refused = api.post("watchlist-sync", {"action": "add", "symbol": "MSFT"})
         assert refused.status == 503
         assert "read-only" in refused.error
