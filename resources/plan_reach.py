@@ -72,9 +72,10 @@ class ReachingProvider:
         except BeyondPlanError as error:
             if reach is not None and last < reach:
                 raise BeyondPlanError(str(error), reach) from None
-            if start >= today - _EVERY_PLAN:
+            sessions = xnys().between(start, last)
+            if start >= today - _EVERY_PLAN or not sessions:
                 raise
-            return self._narrowed(ask, xnys().between(start, last), today, error)
+            return self._narrowed(ask, sessions, today, error)
         if reach is not None and start < reach and not answer.bars.is_empty():
             # It is another plan now.
             self._learn(None)
