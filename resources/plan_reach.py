@@ -22,7 +22,7 @@ import psycopg
 
 from resources.connecting import first_line
 from swiftbolt_assets.errors import BeyondPlanError, StorageError
-from swiftbolt_assets.market.plan import PLAN_YEARS_SOLD, years_before
+from swiftbolt_assets.market.plan import PLAN_YEARS_SOLD, plan_edge, years_before
 from swiftbolt_assets.market.sessions import xnys
 
 if TYPE_CHECKING:
@@ -72,9 +72,14 @@ class ReachingProvider:
         except BeyondPlanError as error:
             if reach is not None and last < reach:
                 raise BeyondPlanError(str(error), reach) from None
-            if start >= today - _EVERY_PLAN:
+            sessions = xnys().between(start, last)
+            # Up to where the smallest plan begins: that is all there is to learn.
+            ends_at_edge = last < (edge := plan_edge(today)) and not xnys().between(
+                last + _DAY, edge - _DAY
+            )
+            if ends_at_edge or start >= today - _EVERY_PLAN or not sessions:
                 raise
-            return self._narrowed(ask, xnys().between(start, last), today, error)
+            return self._narrowed(ask, sessions, today, error)
         if reach is not None and start < reach and not answer.bars.is_empty():
             # It is another plan now.
             self._learn(None)
