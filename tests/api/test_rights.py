@@ -174,7 +174,7 @@ def test_people_read_only_what_is_for_all_and_their_own(api: Any) -> None:
     assert {name for (name,) in found} == {
         "symbols", "market_sessions", "interest_priorities", "interest_windows", *OWN,
         "ohlc_bars_v2", "job_definitions", "job_runs", "coverage_status", "splits",
-        "listed_tickers", "rechecks",
+        "delisted_symbols", "listed_tickers", "rechecks",
     }  # fmt: skip
 
 

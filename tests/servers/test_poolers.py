@@ -8,9 +8,11 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -24,17 +26,19 @@ from swiftbolt_assets.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
 
 
 @pytest.fixture
-def pooled(server: Any, tmp_path: Path) -> Iterator[Callable[..., str]]:
+def pooled(server: Any) -> Iterator[Callable[..., str]]:
     """Return what puts PgBouncer in front of an owner's database and returns the URL of that."""
     program = shutil.which("pgbouncer", path=PATH)
     assert program, "no pgbouncer; apt-get install pgbouncer"
     account = system_account() if os.geteuid() == 0 else own_account()
+    # Not below pytest's folders, into which the account may not go.
+    folder = Path(tempfile.mkdtemp(prefix="sb-pool-"))
+    os.chown(folder, account.uid, account.gid)
     running: list[subprocess.Popen[bytes]] = []
 
     def put(url: str, mode: str, **more: object) -> str:
@@ -44,21 +48,18 @@ def pooled(server: Any, tmp_path: Path) -> Iterator[Callable[..., str]]:
             port = free.getsockname()[1]
         settings = {
             "listen_addr": "127.0.0.1", "listen_port": port, "unix_socket_dir": "",
-            "auth_type": "trust", "auth_file": tmp_path / "users", "pool_mode": mode,
+            "auth_type": "trust", "auth_file": folder / "users", "pool_mode": mode,
         } | more  # fmt: skip
-        (tmp_path / "users").write_text(f'"{owner}" ""\n')
+        (folder / "users").write_text(f'"{owner}" ""\n')
         lines = [f"{name} = {value}" for name, value in settings.items()]
         given = f"[databases]\n* = host=127.0.0.1 port={server.port}\n[pgbouncer]\n"
-        (tmp_path / "ini").write_text(given + "\n".join(lines) + "\n")
-        for place in (*tmp_path.parents, tmp_path):
-            if place.owner() != "root" or place.is_relative_to(tmp_path.parent.parent):
-                place.chmod(place.stat().st_mode | 0o055)
+        (folder / "ini").write_text(given + "\n".join(lines) + "\n")
         switch: dict[str, Any] = {}
         if os.geteuid() != account.uid:
             switch = {"user": account.uid, "group": account.gid, "extra_groups": []}
-        with (tmp_path / "log").open("wb") as log:
+        with (folder / "log").open("wb") as log:
             running.append(
-                subprocess.Popen([program, tmp_path / "ini"], stdout=log, stderr=log, **switch)
+                subprocess.Popen([program, folder / "ini"], stdout=log, stderr=log, **switch)
             )
         deadline = time.monotonic() + 20
         while True:
@@ -66,7 +67,7 @@ def pooled(server: Any, tmp_path: Path) -> Iterator[Callable[..., str]]:
                 there = f"postgresql://{owner}@127.0.0.1:{port}/{owner}"
                 psycopg.connect(there, connect_timeout=5).close()
             except psycopg.OperationalError:
-                assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+                assert time.monotonic() < deadline, (folder / "log").read_text()
                 time.sleep(0.05)
             else:
                 return there
@@ -75,6 +76,7 @@ def pooled(server: Any, tmp_path: Path) -> Iterator[Callable[..., str]]:
     for process in running:
         process.terminate()
         process.wait(20)
+    shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("more", [{}, {"server_round_robin": 1}, {"default_pool_size": 1}])
