@@ -194,7 +194,7 @@ with days as materialized (
    where day < market_today() order by day desc limit %(back)s
 )"""
 # A bar, or what may have been one, and a session that was asked for and had none.
-_ALIVE = "(c.bars > 0 or c.reason = 'rejected' or jsonb_array_length(c.witness) > 0)"
+_ALIVE = "(c.bars > 0 or c.reason = 'rejected' or c.witness <> '{}')"
 _EMPTY = """(c.state = 'final' and c.bars = 0 and c.answers > 0
    and c.reason not in ('plan_cut', 'rejected'))"""
 # What is in doubt was asked again a day later, by what it waits for next.

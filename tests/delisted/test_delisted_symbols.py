@@ -82,7 +82,7 @@ def test_old_silence_of_a_symbol_that_is_asked_for_no_more_tells_nothing(desk: A
 def test_bars_of_today_or_of_another_provider_speak_against_it(desk: Any) -> None:
     desk.silent("TODAY", 25)
     desk.answer("TODAY", [desk.today], bars=True, provider="tradier")
-    desk.silent("SEEN", 25, witness='["2026-11-19T15:00:00+00:00"]')
+    desk.silent("SEEN", 25, witness='{"2026-11-19T15:00:00+00:00": 300}')
     assert desk.look() == []
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from swiftbolt_assets.market.listed_splits import Doubt, ListedState, findings, judge
 from swiftbolt_assets.market.nights import Edges
+from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.splits import Split
 from tests.splits.test_listed_splits import DAYS, walk
 from tests.splits.test_nights import DAYS as YEAR
@@ -41,13 +42,13 @@ def test_a_ratio_that_is_not_the_one_shown_is_doubtful_and_found(
 ) -> None:
     split = Split(DAY, *shares)
     sessions = walk((DAY, real), seed=seed, night=0.005)
-    (judged,) = judge([split], sessions)
+    (judged,) = judge([split], sessions, xnys())
     assert (judged.state, judged.folds) == (DOUBTFUL, None)
     assert judged.ratio == pytest.approx(real, rel=0.1)
-    assert Doubt.NOT_SHOWN in {one.doubt for one in findings(sessions, [judged])}
+    assert Doubt.NOT_SHOWN in {one.doubt for one in findings(sessions, [judged], xnys())}
     # With a right listing beside it that one counts.
     right = Split(DAY, 1000, round(1000 * real))
-    assert [one.state for one in judge([split, right], sessions)] == [DOUBTFUL, SHOWN]
+    assert [one.state for one in judge([split, right], sessions, xnys())] == [DOUBTFUL, SHOWN]
 
 
 def moved(sessions: list[Edges], move: float) -> list[Edges]:
@@ -64,7 +65,7 @@ def moved(sessions: list[Edges], move: float) -> list[Edges]:
 def test_a_real_split_with_a_large_move_on_top_counts(shares: tuple[int, int], move: float) -> None:
     split = Split(DAY, *shares)
     sessions = moved(walk((DAY, shares[1] / shares[0]), night=0.008), move)
-    assert [one.effective for one in judge([split], sessions)] == [DAY]
+    assert [one.effective for one in judge([split], sessions, xnys())] == [DAY]
 
 
 @pytest.mark.parametrize("seed", [11, 2026])
@@ -80,11 +81,11 @@ def test_in_fat_tailed_years_real_ratios_count_and_wrong_ones_do_not(seed: int) 
         move = float(rng.uniform(-0.2, 0.2))
         values[:at, :2] *= ratio * exp(move)
         sessions = [Edges(day, *map(float, row)) for day, row in zip(YEAR, values, strict=True)]
-        (judged,) = judge([Split(YEAR[at], *shares)], sessions)
+        (judged,) = judge([Split(YEAR[at], *shares)], sessions, xnys())
         real += judged.effective == YEAR[at]
         # Twice what happened, or half of it.
         other = (shares[0], shares[1] * 2) if number % 2 else (shares[0] * 2, shares[1])
-        (judged,) = judge([Split(YEAR[at], *other)], sessions)
+        (judged,) = judge([Split(YEAR[at], *other)], sessions, xnys())
         wrong += judged.folds is not None
     print(f"seed {seed}: {real / years:.1%} real, {wrong / years:.1%} wrong")  # noqa: T201
     assert real / years >= 0.98
@@ -93,5 +94,5 @@ def test_in_fat_tailed_years_real_ratios_count_and_wrong_ones_do_not(seed: int) 
 
 def test_a_ratio_of_a_wild_symbol_is_doubtful_only_where_its_nights_do_not_explain_it() -> None:
     wild = walk((DAY, 3.0), seed=3, night=0.06)
-    assert judge([Split(DAY, 1, 3)], wild)[0].folds == Split(DAY, 1, 3)
+    assert judge([Split(DAY, 1, 3)], wild, xnys())[0].folds == Split(DAY, 1, 3)
     assert len(wild) == len(DAYS)

@@ -25,7 +25,7 @@ from resources.postgres import Database, sibling_database
 from resources.sessions_write import SessionsWrite
 from resources.symbols import ensure_symbols
 from swiftbolt_assets.market.bars import BAR_SCHEMA
-from swiftbolt_assets.market.coverage import SessionCoverage, State
+from swiftbolt_assets.market.coverage import SessionCoverage, State, kept_slots
 from swiftbolt_assets.market.resample import resample
 from swiftbolt_assets.market.sessions import Session, xnys
 from swiftbolt_assets.market.timeframes import Timeframe
@@ -130,6 +130,7 @@ class Recipe:
             timeframe: resample(held, sessions, timeframe)
             for timeframe in (Timeframe.H1, Timeframe.H4)
         }
+        told = self.covered(sessions) if coverage is None else coverage
         return SessionsWrite(
             symbol_id=symbol_id,
             provider=provider,
@@ -137,9 +138,10 @@ class Recipe:
             closes=sessions[-1].closes,
             bars=bars,
             forming=None,
-            coverage=self.covered(sessions) if coverage is None else coverage,
+            coverage=told,
             rejects=pl.DataFrame(schema=REJECT_SCHEMA) if rejects is None else rejects,
             request_id="a-request",
+            kept=kept_slots(told, xnys()),
         )
 
 

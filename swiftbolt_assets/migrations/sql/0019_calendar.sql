@@ -252,8 +252,8 @@ begin
     select n.*, k.stored,
       (select coalesce(jsonb_object_agg(e.key, e.value), '{}') from jsonb_each(n.absences) e
         where e.key::timestamptz < p_closes) as absent,
-      (select jsonb_agg(e.value) from jsonb_array_elements(n.witness) e
-        where (e.value #>> '{}')::timestamptz < p_closes) as seen,
+      (select coalesce(jsonb_object_agg(e.key, e.value), '{}') from jsonb_each(n.witness) e
+        where e.key::timestamptz < p_closes) as seen,
       (select coalesce(jsonb_object_agg(e.key, e.value), '{}') from jsonb_each(n.marks) e
         where e.key::timestamptz < p_closes) as marked
       from newest n
@@ -279,7 +279,8 @@ begin
        else c.stored + (select count(*) from jsonb_object_keys(c.absent)) = slots end
   ), returned as (
     insert into session_coverage (symbol_id, day, state, reason, expected, bars, answers, absences,
-      provider, request_id, settled_at, ask_again_at, unconfirmed, doubted_at, witness, marks)
+      provider, request_id, settled_at, ask_again_at, unconfirmed, doubted_at, witness, marks,
+      live_whole)
     select symbol_id, day, state,
       case
         when stored > 0 then null
@@ -288,7 +289,7 @@ begin
       slots, stored, answers, case when stored > 0 then absent else '{}' end, provider, request_id,
       settled_at, case when not is_sure then ask_again_at end, doubted,
       case when not is_sure then doubted_at end,
-      case when witness is not null then coalesce(seen, '[]') end, marked
+      case when witness is not null then seen end, marked, live_whole
       from doubts
     returning symbol_id
   )
