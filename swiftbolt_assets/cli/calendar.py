@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from swiftbolt_assets.cli.arguments import parse_change, parse_day
-from swiftbolt_assets.cli.installation import ready
+from swiftbolt_assets.cli.installation import readable, ready
 from swiftbolt_assets.clock import NEW_YORK
 from swiftbolt_assets.market.sessions import xnys
 
@@ -28,7 +28,7 @@ def run_calendar_list(*, as_json: bool) -> None:
     from resources.calendar_changes import CalendarBook
     from swiftbolt_assets.cli.tables import table, terminal_width
 
-    with ready() as installation:
+    with readable() as installation:
         found = CalendarBook(installation.database).announced()
     first, last = xnys().first, xnys().last
     rows = [_row(one) for one in found]

@@ -94,7 +94,7 @@ def test_a_read_only_server_is_told_by_doctor_and_health_and_reading_goes_on(
     assert list(bad(told)) == ["database"]
     assert bad(told)["database"].startswith("database: read-only, ")
     assert "make room" in told.output
-    for reading in (["status"], ["status", "--json"], ["coverage", "AAPL"]):
+    for reading in (["status"], ["status", "--json"], ["coverage", "AAPL"], ["calendar", "list"]):
         done = command(*reading)
         assert (done.exit_code, str(done.exception)) == (0, "None"), done.output
     with closing(CallerPool(Database(command.url, timedelta(0)))) as pool:
