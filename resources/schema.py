@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from resources.calendar_changes import write_sessions
 from resources.connecting import first_line
 from resources.rights import take_rights
 from swiftbolt_assets.errors import ConfigurationError, StorageError
@@ -57,6 +56,9 @@ def migrate(database: Database, first_date: date) -> Migrated:
         StorageError: the server is too old, unreachable, or refuses a statement.
 
     """
+    # It judges splits anew, with frames, which cost a command half a second.
+    from resources.calendar_changes import write_sessions
+
     with database.transaction() as lock:
         version = lock.info.server_version
         if version < MINIMUM_VERSION:

@@ -63,6 +63,7 @@ def command(
     monkeypatch.setenv("SWIFTBOLT_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("SWIFTBOLT_DATABASE_URL", url)
     monkeypatch.setenv("MAX_CONCURRENT_JOBS", "2")
+    monkeypatch.setenv("POLYGON_REQUESTS_PER_MINUTE", "0")
     migrate(Database(url, timedelta(0)), date(2026, 11, 1))
 
     def run(*arguments: str) -> Any:
