@@ -27,11 +27,16 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 20
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
+#: A newer pg_restore begins by switching off a time-out that servers before this one do not have.
+_KNOWS_ALL = 17
+_PASSED_OVER = 'unrecognized configuration parameter "transaction_timeout"'
 _DUMP = (
     "--format=custom",
     # A year of bars in a third of the time of the default, for a tenth more bytes.
     "--compress=gzip:1",
     "--no-owner",
+    # A database's own default may lack the letters that are in it.
+    "--encoding=UTF8",
     # They carry the addresses and passwords of other servers.
     "--no-subscriptions",
     # Who waits for a request slot: those processes are gone when it is restored.
@@ -81,7 +86,9 @@ def load(url: str, source: IO[bytes], tell: Callable[[int], None]) -> None:
 
     """
     environment = _environment(url)
-    command = [_program("pg_restore", url), "--no-owner", "--exit-on-error"]
+    # An error that is passed over below comes first of all; others end it as it began.
+    stops = [] if _server_major(url) < _KNOWS_ALL else ["--exit-on-error"]
+    command = [_program("pg_restore", url), "--no-owner", *stops]
     command += [f"--dbname={environment['PGDATABASE']}"]
     with (
         tempfile.TemporaryFile() as said,
@@ -103,12 +110,16 @@ def load(url: str, source: IO[bytes], tell: Callable[[int], None]) -> None:
 
 
 def _require(process: subprocess.Popen[bytes], said: IO[bytes]) -> None:
-    if process.wait() == 0:
-        return
+    code = process.wait()
     said.seek(0)
     lines = said.read().decode(errors="replace").splitlines()
-    telling = [line for line in lines if "error:" in line] or lines or ["it ended without a word"]
-    raise StorageError(f"database: {telling[0].strip()}")
+    # What the server said is in the details.
+    telling = [line for line in lines if "error:" in line or "Error message from server:" in line]
+    telling = [line for line in telling if _PASSED_OVER not in line]
+    if code == 0 or (lines and not telling and any(_PASSED_OVER in line for line in lines)):
+        return
+    told = telling[:2] or lines[:1] or ["it ended without a word"]
+    raise StorageError(f"database: {' '.join(line.strip() for line in told)}")
 
 
 def _environment(url: str) -> Mapping[str, str]:
@@ -118,16 +129,20 @@ def _environment(url: str) -> Mapping[str, str]:
         for option in options
         if option.envvar and option.val
     }
-    return dict(os.environ) | named
+    return dict(os.environ) | named | {"PGCLIENTENCODING": "UTF8"}
+
+
+def _server_major(url: str) -> int:
+    try:
+        with connect(url) as connection:
+            return connection.info.server_version // 10000
+    except psycopg.Error as error:
+        raise StorageError(f"database: {first_line(error)}") from error
 
 
 def _program(name: str, url: str) -> str:
     """Return the program that fits a server: one of its major version, or newer."""
-    try:
-        with connect(url) as connection:
-            wanted = connection.info.server_version // 10000
-    except psycopg.Error as error:
-        raise StorageError(f"database: {first_line(error)}") from error
+    wanted = _server_major(url)
     if wanted <= MAJOR:
         try:
             carried = wheel_folder() / name

@@ -69,7 +69,8 @@ def content_hash(proof: str) -> str:
 def calls(url: str, home: Path) -> None:
     """Read and write through the API, as the operator, as nobody and as a person."""
     with served(url, home) as api:
-        chart = api.get("chart-data-v2?symbol=AAPL&timeframe=h1&days=30")
+        asked = {"symbol": "AAPL", "timeframe": "h1", "days": 30}
+        chart = api.post("chart-data-v2", asked)
         assert chart.status == 200, chart.body
         assert len(chart.json["layers"]["historical"]["data"]) > 20
         found = api.get("symbols-search?q=AAPL")

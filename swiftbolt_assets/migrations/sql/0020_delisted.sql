@@ -159,7 +159,8 @@ revoke all on function wanted_window(text), note_delisted_sessions(text[], date,
   from public, anon, authenticated, service_role;
 
 -- What is due to be asked for again is planned, though nothing of it is missing: percent and state stay
--- as they are. Returns how many symbols that concerns. The doubts of a delisted symbol rest.
+-- as they are. Returns how many symbols that concerns. The doubts of a delisted symbol rest. A doubt of
+-- days waits most of one for a request that takes it along: tomorrow's asks for the symbol anyway.
 create or replace function plan_doubted_sessions() returns integer language plpgsql as $$
 declare
   instant timestamptz := market_now();
@@ -172,7 +173,9 @@ begin
        from session_coverage c
        join symbols s on s.id = c.symbol_id
        join wanted_symbols w on w.symbol = s.ticker and c.day >= today - w.window_days
-      where c.ask_again_at <= instant and c.state = 'final'
+      where c.state = 'final' and c.ask_again_at <= instant - case
+          when c.doubted_at < c.ask_again_at - interval '4 days' then interval '20 hours'
+          else interval '0' end
         and (c.reason = 'delisted' or not exists (
           select from delisted_symbols d where d.symbol_id = c.symbol_id))
         and not exists (
