@@ -58,7 +58,7 @@ def dump(url: str, snapshot: str, into: IO[bytes], tell: Callable[[int], None]) 
         ConfigurationError: no pg_dump fits the server.
 
     """
-    command = [_program("pg_dump", url), *_DUMP, f"--snapshot={snapshot}"]
+    command = [_program("pg_dump", _server_major(url)), *_DUMP, f"--snapshot={snapshot}"]
     with (
         tempfile.TemporaryFile() as said,
         subprocess.Popen(
@@ -85,10 +85,10 @@ def load(url: str, source: IO[bytes], tell: Callable[[int], None]) -> None:
         ConfigurationError: no pg_restore fits the server.
 
     """
-    environment = _environment(url)
+    environment, major = _environment(url), _server_major(url)
     # An error that is passed over below comes first of all; others end it as it began.
-    stops = [] if _server_major(url) < _KNOWS_ALL else ["--exit-on-error"]
-    command = [_program("pg_restore", url), "--no-owner", *stops]
+    stops = [] if major < _KNOWS_ALL else ["--exit-on-error"]
+    command = [_program("pg_restore", major), "--no-owner", *stops]
     command += [f"--dbname={environment['PGDATABASE']}"]
     with (
         tempfile.TemporaryFile() as said,
@@ -140,9 +140,8 @@ def _server_major(url: str) -> int:
         raise StorageError(f"database: {first_line(error)}") from error
 
 
-def _program(name: str, url: str) -> str:
+def _program(name: str, wanted: int) -> str:
     """Return the program that fits a server: one of its major version, or newer."""
-    wanted = _server_major(url)
     if wanted <= MAJOR:
         try:
             carried = wheel_folder() / name

@@ -155,7 +155,7 @@ def claim_data_source(database: Database, *, simulated: bool) -> None:
             " on conflict (name) do nothing",
             (_kind(simulated=simulated),),
         )
-    require_data_source(database, simulated=simulated)
+        _require_kind(connection, _kind(simulated=simulated))
 
 
 def require_data_source(database: Database, *, simulated: bool) -> None:
@@ -165,16 +165,17 @@ def require_data_source(database: Database, *, simulated: bool) -> None:
         ConfigurationError: the database holds the other kind.
 
     """
-    wanted = _kind(simulated=simulated)
     with database.transaction() as connection:
-        row = connection.execute(
-            "select value from installation where name = 'data_source'"
-        ).fetchone()
+        _require_kind(connection, _kind(simulated=simulated))
+
+
+def _require_kind(connection: psycopg.Connection, wanted: str) -> None:
+    row = connection.execute("select value from installation where name = 'data_source'").fetchone()
     held = row[0] if row else wanted
     if held != wanted:
         remedy = (
             "set POLYGON_API_KEY (or MASSIVE_API_KEY, its other name) or TRADIER_TOKEN"
-            if simulated
+            if wanted == "simulated"
             else "unset POLYGON_API_KEY, MASSIVE_API_KEY and TRADIER_TOKEN"
         )
         raise ConfigurationError(
