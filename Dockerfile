@@ -2,7 +2,7 @@
 #   uv build --wheel --out-dir dist
 #   uv export --frozen --no-default-groups --extra celery --extra k8s --no-emit-project --quiet \
 #     --output-file dist/requirements.txt
-#   docker build --tag registry.example.com/swiftbolt:0.1.0 .
+#   docker build --tag registry.example.com/swiftbolt:0.2.0 .
 FROM python:3.11-slim
 ARG PREFIX=/opt/swiftbolt
 ARG UV_COMPILE_BYTECODE=1

@@ -16,7 +16,7 @@ from results import Group, Line, milliseconds
 from served import press, serving
 from timing import Timings
 
-from resources.symbols import ensure_symbols
+from resources.bars.symbols import ensure_symbols
 
 if TYPE_CHECKING:
     from replies import Recorded

@@ -14,7 +14,7 @@ from psycopg import sql
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from resources.postgres import Database
+    from resources.postgres.database import Database
 
 _COPIED = (
     "timeframe", "ts", "provider", "is_forecast", "is_intraday", "trade_count", "data_status",

@@ -24,9 +24,9 @@ from served import Client, serving
 from timing import side_by_side, timed
 from writing import backfilling
 
-from resources.callers import AUTHENTICATED, Caller, CallerPool
-from resources.chart import ChartRange, chart_page
-from resources.symbols import ensure_symbols
+from resources.bars.chart import ChartRange, chart_page
+from resources.bars.symbols import ensure_symbols
+from resources.postgres.callers import AUTHENTICATED, Caller, CallerPool
 from swiftbolt_assets.api.arrow import ARROW
 from swiftbolt_assets.clock import midnight
 from swiftbolt_assets.settings import read_settings
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from server import Server
     from timing import Timings
 
-    from resources.postgres import Database
+    from resources.postgres.database import Database
 
 FULL = (1_000_000, 10_000_000)
 QUICK = (1_000_000,)

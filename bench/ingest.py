@@ -28,13 +28,13 @@ from results import Group, Line, milliseconds, spread
 from server import RawCopy, Server
 from timing import Timings, paired_ratios, side_by_side, timed
 
-from resources.symbols import ensure_symbols
+from resources.bars.symbols import ensure_symbols
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from uuid import UUID
 
-    from resources.postgres import Database
+    from resources.postgres.database import Database
 
 TARGET = 0.10
 #: The size that the target speaks of: ten symbols.

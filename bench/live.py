@@ -23,9 +23,14 @@ import psycopg
 from process import COMMAND, clean_environment
 from replies import WALL
 
-from resources.embedded import EmbeddedServer, erase, locate
-from resources.postgres import Database, sibling_database
-from swiftbolt_assets.orchestration.ports import API_PORT, DAGSTER_PORT, LOOPBACK, SIMULATOR_PORT
+from resources.postgres.database import Database, sibling_database
+from resources.postgres.embedded.server import EmbeddedServer, erase, locate
+from swiftbolt_assets.orchestration.platform.ports import (
+    API_PORT,
+    DAGSTER_PORT,
+    LOOPBACK,
+    SIMULATOR_PORT,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -79,7 +84,7 @@ class Live:
         code = psutil.Process(self.parts["code-location"])
         postmaster = int((self.server.data / "postmaster.pid").read_text().split()[0])
         return {
-            # The code server's children are the fork server and, below it, the runs.
+            # The code server's child is what its runs are forked from; the runs are below that.
             "runs": tree(code) - _own(code),
             "daemon": tree(psutil.Process(self.parts["daemon"])),
             "code server": _own(code),

@@ -26,9 +26,9 @@ from results import Group, Line
 from rehearsal.days import PER_MINUTE, Days
 from rehearsal.scenario import Scenario
 from rehearsal.verdict import Verdict, judge
-from resources.retention import Retention
-from swiftbolt_assets.market.growth import bytes_a_session
+from resources.platform.retention import Retention
 from swiftbolt_assets.market.sessions import xnys
+from swiftbolt_assets.policy.storage_growth import bytes_a_session
 
 if TYPE_CHECKING:
     from server import Server

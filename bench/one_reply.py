@@ -14,9 +14,9 @@ from replies import WALL, Recorded, reply, two_years, windows
 from results import Group, Line, milliseconds, spread
 from timing import Timings, timed
 
-from resources.bars import BarStore
-from resources.polygon_reply import parse_page
-from resources.symbols import ensure_symbols
+from resources.bars.store import BarStore
+from resources.bars.symbols import ensure_symbols
+from resources.providers.polygon.reply import parse_page
 from swiftbolt_assets.clock import midnight
 from swiftbolt_assets.market.by_session import of_sessions, starts_by_day
 from swiftbolt_assets.market.coverage import Evidence, judge
@@ -29,7 +29,7 @@ from swiftbolt_assets.market.validation import validate
 if TYPE_CHECKING:
     from server import Server
 
-    from resources.postgres import Database
+    from resources.postgres.database import Database
 
 TARGET_S = 0.060
 SYMBOL = "AAPL"

@@ -19,7 +19,7 @@ from live import PARTS, await_, is_filled, open_work, want
 from replies import DENSE
 from results import Group, Line
 
-from resources.symbols import ensure_symbols
+from resources.bars.symbols import ensure_symbols
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

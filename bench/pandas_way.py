@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import sqlalchemy
 
-from resources.bar_rows import COLUMNS
+from resources.bars.copy_format import COLUMNS
 
 if TYPE_CHECKING:
-    from resources.postgres import Database
+    from resources.postgres.database import Database
 
 _NAMES = ", ".join(COLUMNS)
 _CASTS = {

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 from results import Group, Line, milliseconds, spread
 from timing import Timings, timed
 
-from resources.work import SYMBOLS_A_BATCH, WorkQueue
+from resources.queue.slices import SYMBOLS_A_BATCH, WorkQueue
 
 if TYPE_CHECKING:
     from server import Server
 
-    from resources.postgres import Database
+    from resources.postgres.database import Database
 
 FULL = (100, 1_000, 10_000)
 QUICK = (100, 1_000)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from results import Group, Line, milliseconds, spread
 from timing import Timings
 
-from resources.embedded import lease
+from resources.postgres.embedded.server import lease
 from swiftbolt_assets.simulator.config import SimulatorConfig
 from swiftbolt_assets.simulator.server import SimulatorThread
 

@@ -15,11 +15,11 @@ from filling import fill
 from results import Group, Line, milliseconds, spread
 from timing import side_by_side, timed
 
-from resources.ledger import Ledger
-from resources.proof import CertificateBook
-from resources.symbols import ensure_symbols
-from swiftbolt_assets.market.proof import content_hash, take_stock
+from resources.bars.certificates import CertificateBook
+from resources.bars.ledger import Ledger
+from resources.bars.symbols import ensure_symbols
 from swiftbolt_assets.market.sessions import xnys
+from swiftbolt_assets.policy.certificate import content_hash, take_stock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from replies import Recorded
     from server import Server
 
-    from resources.postgres import Database
+    from resources.postgres.database import Database
 
 SYMBOL = "AAPL"
 _YEAR = timedelta(days=365)

@@ -13,8 +13,8 @@ from filling import KeepingStore, fill
 from results import Group, Line, milliseconds, spread
 from timing import Timings, side_by_side, timed
 
-from resources.bar_rows import COLUMNS, BarRows, encode
-from resources.symbols import ensure_symbols
+from resources.bars.copy_format import COLUMNS, BarRows, encode
+from resources.bars.symbols import ensure_symbols
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from replies import Recorded
     from server import Server
 
-    from resources.postgres import Database
-    from resources.sessions_write import SessionsWrite
+    from resources.bars.session_write import SessionsWrite
+    from resources.postgres.database import Database
 
 SYMBOL = "AAPL"
 _NAMES = ", ".join(COLUMNS)

@@ -25,23 +25,23 @@ from process import COMMAND, clean_environment
 from replies import WALL
 from results import Group, Line
 
-from resources.embedded import locate
-from resources.postgres import sibling_database
-from resources.tracking import track
-from swiftbolt_assets.assets.live import REFRESH_TODAY
+from resources.postgres.database import sibling_database
+from resources.postgres.embedded.server import locate
+from resources.queue.tracking import track
 from swiftbolt_assets.cli.installation import ready
 from swiftbolt_assets.definitions import build_definitions
-from swiftbolt_assets.market.live import TICK, Watched, closed_through, due
-from swiftbolt_assets.market.retention import BRIEF
+from swiftbolt_assets.jobs.live import REFRESH_TODAY
 from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.orchestration.instance import open_instance, prepare_dagster
-from swiftbolt_assets.orchestration.ports import LOOPBACK, SIMULATOR_PORT
+from swiftbolt_assets.orchestration.platform.ports import LOOPBACK, SIMULATOR_PORT
+from swiftbolt_assets.policy.freshness import TICK, Watched, closed_through, due
+from swiftbolt_assets.policy.retention import BRIEF
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from resources.postgres import Database
+    from resources.postgres.database import Database
     from swiftbolt_assets.settings import Settings
 
 SYMBOLS = 100

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from resources.contract import Answer
-from resources.polygon import BASE_LIMIT, MINUTES, NAME
-from resources.polygon_reply import parse_page
-from resources.replies import Reply
-from swiftbolt_assets.market.plan import Density, next_window
+from resources.providers.contract import Answer
+from resources.providers.polygon.bars import BASE_LIMIT, MINUTES, NAME
+from resources.providers.polygon.reply import parse_page
+from resources.providers.replies import Reply
 from swiftbolt_assets.market.sessions import xnys
+from swiftbolt_assets.policy.request_windows import Density, next_window
 from swiftbolt_assets.simulator.config import SimulatorConfig
 from swiftbolt_assets.simulator.listings import Listings
 from swiftbolt_assets.simulator.polygon import Aggregates

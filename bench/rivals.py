@@ -25,9 +25,9 @@ from replies import FIRST, LAST, WALL
 from results import Group, Line, milliseconds, spread
 from timing import Timings, side_by_side, timed
 
-from resources.callers import CallerPool
-from resources.chart import ChartRange, chart_page
-from resources.symbols import ensure_symbols
+from resources.bars.chart import ChartRange, chart_page
+from resources.bars.symbols import ensure_symbols
+from resources.postgres.callers import CallerPool
 from swiftbolt_assets.clock import midnight
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from replies import Recorded
     from server import Server
 
-    from resources.postgres import Database
+    from resources.postgres.database import Database
 
 ROWS = 1_000_000
 TIMEFRAMES = ("h1", "m15")

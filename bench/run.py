@@ -46,7 +46,7 @@ from replies import DENSE, record
 from results import Group, machine, show
 from server import running
 
-from resources.embedded import erase, stop
+from resources.postgres.embedded.server import erase, stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

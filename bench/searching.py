@@ -17,13 +17,13 @@ from results import Group, Line, milliseconds, spread
 from served import Client, serving
 from timing import Timings, timed
 
-from resources.symbols import ensure_symbols
+from resources.bars.symbols import ensure_symbols
 from swiftbolt_assets.simulator.directory import directory
 
 if TYPE_CHECKING:
     from server import Server
 
-    from resources.postgres import Database
+    from resources.postgres.database import Database
 
 FULL, QUICK = 600, 120
 TARGET_S = 0.020

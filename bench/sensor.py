@@ -16,22 +16,22 @@ from results import Group, Line, milliseconds, spread
 from server import FIRST_PARTITION
 from timing import Timings, timed
 
-from resources.bars import BarStore
-from resources.dagster import Storage
-from resources.ledger import Ledger
-from resources.work import WorkQueue
+from resources.bars.ledger import Ledger
+from resources.bars.store import BarStore
+from resources.queue.slices import WorkQueue
+from resources.storage import Storage
 from sensors.backfill import Rules, take_on
 from swiftbolt_assets.assets.partitions import bar_partitions
 from swiftbolt_assets.clock import Clock
 from swiftbolt_assets.market.sessions import xnys
-from swiftbolt_assets.market.shards import WHOLE
 from swiftbolt_assets.orchestration.launching import requests_for
+from swiftbolt_assets.policy.shards import WHOLE
 
 if TYPE_CHECKING:
     from server import Server
 
-    from resources.postgres import Database
-    from resources.work import Claim
+    from resources.postgres.database import Database
+    from resources.queue.slices import Claim
 
 SYMBOLS = 1_000
 MOST = 5

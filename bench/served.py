@@ -21,12 +21,12 @@ from live import await_, free_port_offset
 from process import COMMAND, clean_environment
 from replies import WALL
 
-from swiftbolt_assets.orchestration.ports import API_PORT, LOOPBACK, listens
+from swiftbolt_assets.orchestration.platform.ports import API_PORT, LOOPBACK, listens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from resources.postgres import Database
+    from resources.postgres.database import Database
 
 ANON_KEY = "the-anon-key-of-the-benchmarks"
 _START_S = 60.0

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import sql
 
-from resources import embedded
-from resources.bar_rows import COLUMNS
-from resources.postgres import Database, sibling_database
+from resources.bars.copy_format import COLUMNS
+from resources.postgres.database import Database, sibling_database
+from resources.postgres.embedded import server as embedded
 from resources.schema import migrate
 
 if TYPE_CHECKING:

@@ -23,9 +23,9 @@ from results import Group, Line
 from server import FIRST_PARTITION
 
 from swiftbolt_assets.market.sessions import xnys
-from swiftbolt_assets.market.shards import Shards
 from swiftbolt_assets.market.timeframes import Timeframe
-from swiftbolt_assets.orchestration.ports import API_PORT, DAGSTER_PORT, LOOPBACK
+from swiftbolt_assets.orchestration.platform.ports import API_PORT, DAGSTER_PORT, LOOPBACK
+from swiftbolt_assets.policy.shards import Shards
 
 if TYPE_CHECKING:
     from live import Live
@@ -150,8 +150,9 @@ def _measure(live: Live, symbols: int, shards: Shards) -> Found:
     counted = answer["assetNodes"][0]["partitionStats"]["numMaterialized"]
     expected = len(divided.get(shard, [])) * len(days)
     assert counted >= expected, f"{counted} of {expected} partitions are materialized"
+    # A page that the forks share counts once.
     memory = sum(
-        psutil.Process(live.parts[name]).memory_info().rss
+        psutil.Process(live.parts[name]).memory_full_info().pss
         for name in ("daemon", "code-location", "web-ui")
     )
     return Found(counted, first, over, cpu, cold, asked(_STATS)[0], asked(_MAP)[0], memory / 2**20)

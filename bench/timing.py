@@ -2,7 +2,7 @@
 
 Every variant of a comparison runs once before any runs again (A B A B), so that a noisy moment of
 the machine meets all of them. What belongs here: clocks, medians, ratios. What does not: what is
-measured (the other modules), how it is shown (`report.py`).
+measured (the other modules), how it is shown (`results.py`).
 """
 
 from __future__ import annotations

@@ -26,18 +26,18 @@ from served import Client, serving
 from server import FIRST_PARTITION
 from timing import Timings, timed
 
-from resources.dagster import open_storage
-from resources.live import LiveBook
-from resources.postgres import Database
-from resources.retention import Retention
-from resources.symbols import ensure_symbols, partition_tickers
+from resources.bars.live import LiveBook
+from resources.bars.symbols import ensure_symbols, partition_tickers
+from resources.platform.retention import Retention
+from resources.postgres.database import Database
+from resources.storage import open_storage
 from sensors.backfill import Rules, take_on
-from sensors.schedules import reason_to_wait as live_reason
+from sensors.live import reason_to_wait as live_reason
 from sensors.splits import reason_to_wait as splits_reason
-from swiftbolt_assets.assets.freshness import fresh_now
-from swiftbolt_assets.cli.status import report_of
-from swiftbolt_assets.market.live import due
+from swiftbolt_assets.assets.checks.fresh import fresh_now
+from swiftbolt_assets.cli.commands.status import report_of
 from swiftbolt_assets.market.sessions import xnys
+from swiftbolt_assets.policy.freshness import due
 from swiftbolt_assets.settings import read_settings
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from replies import Recorded
     from server import Server
 
-    from resources.dagster import Storage
+    from resources.storage import Storage
     from swiftbolt_assets.settings import Settings
 
 FULL, QUICK = 10_000, 1_000

@@ -23,8 +23,8 @@ from process import COMMAND, clean_environment
 from replies import WALL
 from results import Group, Line
 
-from resources.workers import WorkerBook
-from swiftbolt_assets.orchestration.ports import LOOPBACK
+from resources.platform.workers import WorkerBook
+from swiftbolt_assets.orchestration.platform.ports import LOOPBACK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

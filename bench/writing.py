@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from filling import fill
 from replies import DENSE, record
 
-from resources.postgres import Database
-from resources.symbols import ensure_symbols
+from resources.bars.symbols import ensure_symbols
+from resources.postgres.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

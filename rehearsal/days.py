@@ -22,28 +22,29 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from psycopg import sql
-from pydantic import PrivateAttr
 
 from rehearsal.scenario import CLOSE, EVENING, MORNING, STEPS, at
-from resources.dagster import PolygonResource, open_storage
-from resources.endpoint import Secret
-from resources.http import Bounds, Transport
-from resources.ledger import Ledger
-from resources.live import LiveBook
-from resources.postgres import Database
-from resources.proof import CertificateBook
-from resources.rate_limit import FIRST_PAUSE_S, LONGEST_PAUSE_S, Grant, Unlimited
-from resources.tracking import track
-from resources.wanted import Change, change_definitions
+from resources.bars.certificates import CertificateBook
+from resources.bars.ledger import Ledger
+from resources.bars.live import LiveBook
+from resources.postgres.database import Database
+from resources.providers.endpoint import Secret
+from resources.providers.http import Bounds, Transport
+from resources.providers.rate_limit import FIRST_PAUSE_S, LONGEST_PAUSE_S, Grant, Unlimited
+from resources.providers.registry import HISTORY, TODAY
+from resources.queue.definitions import Change, change_definitions
+from resources.queue.tracking import track
+from resources.sources import Source, guarded
+from resources.storage import open_storage
 from sensors.backfill import Rules, take_on
-from swiftbolt_assets.assets.filling import Filler, Target
-from swiftbolt_assets.assets.refreshing import Round
-from swiftbolt_assets.cli.prove import run_prove
-from swiftbolt_assets.definitions import tradier_resource
+from swiftbolt_assets.cli.commands.prove import run_prove
 from swiftbolt_assets.errors import ProviderError, SwiftBoltError
-from swiftbolt_assets.market.live import due
+from swiftbolt_assets.filling.filler import Filler
+from swiftbolt_assets.filling.live_round import Round
+from swiftbolt_assets.filling.target import Target
 from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.timeframes import Timeframe
+from swiftbolt_assets.policy.freshness import due
 from swiftbolt_assets.settings import CLOCK_OFFSET, read_settings
 from swiftbolt_assets.simulator.config import SimulatorConfig
 from swiftbolt_assets.simulator.server import SimulatorThread
@@ -54,8 +55,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rehearsal.scenario import Scenario
-    from resources.dagster import Storage
-    from resources.work import Claim
+    from resources.queue.slices import Claim
+    from resources.storage import Storage
     from swiftbolt_assets.market.sessions import Session
     from swiftbolt_assets.simulator.unreliable import Unreliable
 
@@ -108,21 +109,6 @@ class _Paced(Unlimited):
         self._pause = min(2 * self._pause, LONGEST_PAUSE_S)
         self._spend(pause)
         return pause
-
-
-class _PacedPolygon(PolygonResource):
-    """Polygon as a run opens it, over a transport that stays."""
-
-    _shared: Transport = PrivateAttr()
-
-    def over(self, transport: Transport) -> _PacedPolygon:
-        """Return itself, over a transport."""
-        self._shared = transport
-        return self
-
-    def _transport(self, storage: Storage) -> Transport:
-        del storage  # whose requests it records is known
-        return self._shared
 
 
 @dataclass(frozen=True)
@@ -295,9 +281,8 @@ class Days:
             settings = read_settings()
             rules = Rules(settings.first_date, settings.max_concurrent_jobs, background=True)
             claims = take_on(storage, rules).claims
-            polygon = _PacedPolygon(base_url=None, requests_per_minute=0).over(self._transport)
             for claim in claims:
-                provider = polygon.open(storage)
+                provider = guarded(HISTORY, self._transport, storage)
                 filler = Filler(provider, storage.bars, storage.ledger, storage.calendar)
                 self._run(storage, claim, filler)
         return len(claims)
@@ -315,8 +300,7 @@ class Days:
         """Serve whoever is due, as the scheduled run does."""
         with self._installed() as storage:
             book = LiveBook(storage.database)
-            provider = tradier_resource(read_settings()).open(storage)
-            assert provider is not None  # noqa: S101 - for the type
+            provider = Source.of(TODAY, read_settings()).open(storage)
             wanted = due(book.watched(), session, storage.clock.now())
             for one in Round(storage, book, provider, session, _DERIVED).run(wanted):
                 if one.error is not None:

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from swiftbolt_assets.market.proof import BAR
 from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.timeframes import Timeframe
+from swiftbolt_assets.policy.certificate import BAR
 
 if TYPE_CHECKING:
     from datetime import date

@@ -8,6 +8,7 @@ everything it does is repeatable. What belongs here: migrations and the facts th
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.resources import files
@@ -15,20 +16,37 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from resources.connecting import first_line
-from resources.rights import take_rights
+from resources.postgres.connection import first_line
+from resources.postgres.recorded import recorded_revision
+from resources.postgres.rights import take_rights
+from resources.providers.registry import PROVIDERS
 from swiftbolt_assets.errors import ConfigurationError, StorageError
+from swiftbolt_assets.migrations.plain_sql import (
+    bring_over,
+    earlier_revisions,
+    functions_version,
+    install_functions,
+)
+from swiftbolt_assets.settings import KEYS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import date
 
     from alembic.config import Config
 
-    from resources.postgres import Database
+    from resources.postgres.database import Database
+    from resources.providers.capabilities import Capabilities
 
 MINIMUM_VERSION = 150000
 _VERSION = re.compile(r"\d{4}_\w+\.py")
 _LOCK = "select pg_advisory_xact_lock(hashtextextended('swiftbolt migrate', 0))"
+#: What a migration is to make is there already.
+_TAKEN = (
+    psycopg.errors.DuplicateTable,
+    psycopg.errors.DuplicateObject,
+    psycopg.errors.DuplicateFunction,
+)
 #: Partitions stand ready for so long ahead: forecasts lie in the future.
 _AHEAD = timedelta(days=400)
 
@@ -57,7 +75,7 @@ def migrate(database: Database, first_date: date) -> Migrated:
 
     """
     # It judges splits anew, with frames, which cost a command half a second.
-    from resources.calendar_changes import write_sessions
+    from resources.bars.calendar_changes import write_sessions
 
     with database.transaction() as lock:
         version = lock.info.server_version
@@ -67,9 +85,9 @@ def migrate(database: Database, first_date: date) -> Migrated:
                 "15 is the oldest that works"
             )
         lock.execute(_LOCK)
-        _prepare(database)
         before = revision(database)
-        after = _upgrade(database)
+        _prepare(database)
+        after = _upgrade(database, before)
         with database.transaction() as connection:
             write_sessions(connection)
             connection.execute(
@@ -105,12 +123,29 @@ def _prepare(database: Database) -> None:
 
 
 def revision(database: Database) -> str | None:
-    """Return the schema's revision, or None for a database without our schema."""
+    """Return the schema's revision, or None for a database without our schema.
+
+    Raises:
+        StorageError: the revision is another application's, whatever it reads.
+
+    """
+    return recorded_revision(database, "ohlc_bars_v2", "SWIFTBOLT_DATABASE_URL")
+
+
+def is_newest(database: Database) -> bool:
+    """Tell whether a database has the revision and the functions that this code needs."""
+    return revision(database) == newest_revision() and has_newest_functions(database)
+
+
+def has_newest_functions(database: Database) -> bool:
+    """Tell whether the functions of a database of the newest revision are this code's."""
     with database.transaction() as connection:
-        if connection.execute("select to_regclass('alembic_version')").fetchone() == (None,):
-            return None
-        row = connection.execute("select version_num from alembic_version").fetchone()
-        return str(row[0]) if row else None
+        return _has_newest_functions(connection)
+
+
+def _has_newest_functions(connection: psycopg.Connection) -> bool:
+    row = connection.execute("select value from installation where name = 'functions'").fetchone()
+    return row is not None and row[0] == functions_version()
 
 
 def newest_revision() -> str:
@@ -127,19 +162,15 @@ def newest_revision() -> str:
 
 
 def revisions() -> set[str]:
-    """Return every revision that this code knows.
+    """Return every revision that this code knows, those before the baseline included.
 
     A file is named after its revision and they are numbered in order, which tests hold against
     Alembic's own reading: importing Alembic would cost every command 0.4 s.
     """
     versions = files("swiftbolt_assets.migrations").joinpath("versions")
     names = (found.name for found in versions.iterdir())
-    return {name.partition("_")[0] for name in names if _VERSION.fullmatch(name)}
-
-
-def downgrade(database: Database, to: str) -> None:
-    """Take the schema back to a revision (`base` for none); data of later ones is lost."""
-    _run_alembic(database, "downgrade", to)
+    known = {name.partition("_")[0] for name in names if _VERSION.fullmatch(name)}
+    return known | earlier_revisions()
 
 
 def claim_data_source(database: Database, *, simulated: bool) -> None:
@@ -174,9 +205,9 @@ def _require_kind(connection: psycopg.Connection, wanted: str) -> None:
     held = row[0] if row else wanted
     if held != wanted:
         remedy = (
-            "set POLYGON_API_KEY (or MASSIVE_API_KEY, its other name) or TRADIER_TOKEN"
+            f"set {' or '.join(map(_named, PROVIDERS))}"
             if wanted == "simulated"
-            else "unset POLYGON_API_KEY, MASSIVE_API_KEY and TRADIER_TOKEN"
+            else f"unset {', '.join(KEYS[:-1])} and {KEYS[-1]}"
         )
         raise ConfigurationError(
             f"SWIFTBOLT_DATABASE_URL: this database holds {held} bars and will not take {wanted} "
@@ -184,12 +215,30 @@ def _require_kind(connection: psycopg.Connection, wanted: str) -> None:
         )
 
 
+def _named(provider: Capabilities) -> str:
+    others = "".join(f" (or {name}, its other name)" for name in provider.key_variables[1:])
+    return f"{provider.key_variable}{others}"
+
+
 def _kind(*, simulated: bool) -> str:
     return "simulated" if simulated else "real"
 
 
-def _upgrade(database: Database) -> str:
-    _run_alembic(database, "upgrade", "head")
+def _upgrade(database: Database, before: str | None) -> str:
+    earlier = earlier_revisions()
+    if before is not None and before < min(earlier):
+        raise StorageError(
+            f"SWIFTBOLT_DATABASE_URL: the database is of schema {before}, and {min(earlier)} is "
+            "the oldest that is brought over; use an empty one, bars are fetched again"
+        )
+    with _refusals_told():
+        if before in earlier:
+            with database.transaction() as connection:
+                bring_over(connection, before)
+        _run_alembic(database)
+        with database.transaction() as connection:
+            if not _has_newest_functions(connection):
+                install_functions(connection)
     after = revision(database)
     if after is None:
         raise StorageError("the migrations ran but left no revision behind; see the log")
@@ -204,7 +253,7 @@ def _config() -> Config:
     return config
 
 
-def _run_alembic(database: Database, action: str, target: str) -> None:
+def _run_alembic(database: Database) -> None:
     import sqlalchemy
     from alembic import command
     from alembic.util import CommandError
@@ -218,11 +267,24 @@ def _run_alembic(database: Database, action: str, target: str) -> None:
     try:
         with engine.connect() as connection:
             config.attributes["connection"] = connection
-            getattr(command, action)(config, target)
+            command.upgrade(config, "head")
             connection.commit()
     except CommandError as error:
         raise StorageError(
             f"database: {first_line(error)}; it was made by a newer version, upgrade this one"
         ) from error
-    except (sqlalchemy.exc.SQLAlchemyError, psycopg.Error) as error:
-        raise StorageError(f"database: the migration was refused: {first_line(error)}") from error
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        raise error.__cause__ or error from None
+
+
+@contextmanager
+def _refusals_told() -> Iterator[None]:
+    """Tell in one line what the server refused of a migration."""
+    try:
+        yield
+    except psycopg.Error as error:
+        is_taken = isinstance(error, _TAKEN)
+        advice = "; another application made it, use a database of its own" if is_taken else ""
+        raise StorageError(
+            f"database: the migration was refused: {first_line(error)}{advice}"
+        ) from error

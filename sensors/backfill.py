@@ -2,8 +2,8 @@
 
 A tick waits a few seconds on the database's announcements, so that a new row is seen at once, and
 ends in requests or in one sentence. What belongs here: the order of a tick. What does not: planning
-and claiming (SQL behind `resources/work.py`), who may be claimed (`market/lanes.py`), and what is
-launched (`orchestration/launching.py`).
+and claiming (SQL behind `resources/queue/slices.py`), who may be claimed (`policy/admission.py`),
+and what is launched (`orchestration/launching.py`).
 """
 
 from __future__ import annotations
@@ -14,28 +14,31 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from resources.provider_health import ProviderHealth
-from resources.rate_limit import PATIENT_S, closed_error, closed_for
-from resources.rechecks import RecheckBook
-from swiftbolt_assets.assets.delisted import look_for_delisted
-from swiftbolt_assets.assets.describing import GROUP
+from resources.providers.health import ProviderHealth
+from resources.providers.rate_limit import PATIENT_S, closed_error, closed_for
+from resources.providers.registry import HISTORY, TODAY
+from resources.queue.rechecks import RecheckBook
+from swiftbolt_assets.assets.catalogue import GROUP
 from swiftbolt_assets.assets.partitions import bar_partitions, symbol_set
 from swiftbolt_assets.clock import new_york_date
+from swiftbolt_assets.filling.delisted import look_for_delisted
 from swiftbolt_assets.market.hours import newest_session
-from swiftbolt_assets.market.lanes import least_priority, lowest
-from swiftbolt_assets.market.shards import UNDIVIDED, Shards
 from swiftbolt_assets.orchestration.launching import recheck_request, requests_for
 from swiftbolt_assets.orchestration.lost_claims import reap
+from swiftbolt_assets.policy.admission import least_priority, lowest
+from swiftbolt_assets.policy.shards import UNDIVIDED, Shards
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
-    from resources.dagster import PostgresResource, Storage
-    from resources.rechecks import Recheck
-    from resources.work import Claim
+    from resources.dagster import PostgresResource
+    from resources.queue.rechecks import Recheck
+    from resources.queue.slices import Claim
+    from resources.storage import Storage
 
-#: Fits the daemon's loop of five seconds: no other sensor waits longer than without it.
+#: Sensors are evaluated one after another, so the others wait meanwhile: no longer than the five
+#: seconds that Dagster's own loop would let them wait.
 _WAIT_S = 4.5
 _REAP_EVERY_S = 10.0
 
@@ -178,7 +181,8 @@ def _rechecked(
     now = storage.clock.now()
     day = newest_session(storage.calendar, now, has_live=rules.has_live).day
     is_past = day < new_york_date(now)
-    if ProviderHealth(storage.database.connect).rests("polygon" if is_past else "tradier"):
+    provider = HISTORY if is_past else TODAY
+    if ProviderHealth(storage.database.connect).rests(provider.name):
         return ()
     book = RecheckBook(storage.database)
     taken: list[tuple[Recheck, date]] = []
@@ -196,11 +200,11 @@ def _rechecked(
 def _claimed(storage: Storage, rules: Rules, priorities: list[int], *, is_more: bool) -> Taken:
     """Claim slices; their priorities are added to the others."""
     health = ProviderHealth(storage.database.connect)
-    if (cooling := health.rests("polygon")) is not None:
+    if (cooling := health.rests(HISTORY.name)) is not None:
         return Taken((), str(cooling.error()), is_more, cooling.seconds)
-    cooling = health.cooling("polygon")
-    if (closed := closed_for(storage.database.connect, "polygon")) > PATIENT_S:
-        return Taken((), f"polygon: {closed_error(closed)}", is_more, closed)
+    cooling = health.cooling(HISTORY.name)
+    if (closed := closed_for(storage.database.connect, HISTORY.name)) > PATIENT_S:
+        return Taken((), f"{HISTORY.name}: {closed_error(closed)}", is_more, closed)
     claims: list[Claim] = []
     while True:
         least = least_priority(priorities, rules.most, background=rules.background)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 import dagster as dg
-from dagster._core.storage.tags import WILL_RETRY_TAG
 
-from swiftbolt_assets.assets.partitions import parse_keys
+from swiftbolt_assets.assets.partitions import RANGE_END_TAG, RANGE_START_TAG, parse_keys
+from swiftbolt_assets.dagster_private.run_tags import WILL_RETRY_TAG
 from swiftbolt_assets.errors import ProviderError
 from swiftbolt_assets.orchestration.failures import is_interruption, reason_of
 from swiftbolt_assets.orchestration.launching import CLAIM_TAG
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from datetime import date
 
     from resources.dagster import PostgresResource
-
-_START = "dagster/asset_partition_range_start"
-_END = "dagster/asset_partition_range_end"
 
 
 def build_failure_sensor(postgres: PostgresResource) -> dg.SensorDefinition:
@@ -74,7 +71,7 @@ def slices_to_release(tags: Mapping[str, str]) -> tuple[UUID, tuple[date, date] 
     """
     if CLAIM_TAG not in tags or tags.get(WILL_RETRY_TAG) == "true":
         return None
-    if _START not in tags:
+    if RANGE_START_TAG not in tags:
         return UUID(tags[CLAIM_TAG]), None
-    first, last = parse_keys((tags[_START], tags[_END]))
+    first, last = parse_keys((tags[RANGE_START_TAG], tags[RANGE_END_TAG]))
     return UUID(tags[CLAIM_TAG]), (first.day, last.day)

@@ -1,34 +1,29 @@
 """When old rows are pruned: a look every hour, once a day outside session hours.
 
 The cron ticks by the wall clock; the body goes by the age of the last time and the market clock.
-What belongs here: the tick. What does not: the decision (`market/retention.py`), the run
-(`orchestration/retention.py`).
+What belongs here: the tick. What does not: the decision (`policy/retention.py`), the run
+(`jobs/retention.py`).
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from resources.retention import Retention
+from resources.platform.retention import Retention
+from sensors.under_way import is_under_way
 from swiftbolt_assets.assets.bars import PRIORITY_TAG
-from swiftbolt_assets.market.retention import reason_to_wait
+from swiftbolt_assets.jobs.retention import RETENTION
 from swiftbolt_assets.orchestration.launching import FILL_TAG, LANE_TAG
-from swiftbolt_assets.orchestration.retention import RETENTION
+from swiftbolt_assets.policy.retention import reason_to_wait
 
 if TYPE_CHECKING:
     from resources.dagster import PostgresResource
 
 #: A run that is older was lost; the next one starts without it.
 _LONGEST_RUN = timedelta(hours=2)
-_UNDER_WAY = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-]
 #: After every other run, and in none of the slots that today's bars have for themselves.
 _TAGS = {PRIORITY_TAG: "-2", FILL_TAG: "true", LANE_TAG: "bulk"}
 
@@ -52,12 +47,7 @@ def build_retention_schedule(
         reason = reason_to_wait(age, storage.clock.now(), storage.calendar)
         if reason is not None:
             return dg.SkipReason(reason)
-        under_way = dg.RunsFilter(
-            job_name=RETENTION,
-            statuses=_UNDER_WAY,
-            created_after=datetime.now(UTC) - _LONGEST_RUN,
-        )
-        if context.instance.get_runs_count(under_way):
+        if is_under_way(context.instance, RETENTION, _LONGEST_RUN):
             return dg.SkipReason("old rows are being pruned")
         return dg.RunRequest(tags=_TAGS)
 

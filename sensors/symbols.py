@@ -1,8 +1,8 @@
-"""Keeps Dagster's symbol partitions equal to the symbols that people want or that have bars.
+"""Adds the symbols that people want or that have bars to Dagster's partitions.
 
 A symbol may be added by any command, or by SQL; here it becomes a partition, so that the UI can
-launch it. What belongs here: one sensor and its pure decision. What does not: what is fetched for
-a symbol.
+launch it, and stays one. What belongs here: one sensor and its pure decision. What does not: which
+symbols are to be partitions (`resources/bars/symbols.py`), what is fetched for one.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from resources.symbols import partition_tickers
+from resources.bars.symbols import partition_tickers
 from swiftbolt_assets.assets.partitions import symbol_set
-from swiftbolt_assets.market.shards import UNDIVIDED, Shards
+from swiftbolt_assets.policy.shards import UNDIVIDED, Shards
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -37,7 +37,7 @@ def build_symbols_sensor(
         name="symbol_partitions",
         minimum_interval_seconds=INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Makes every symbol of the database a partition of the bar assets.",
+        description="Makes partitions of the symbols that people want or that have bars.",
     )
     def symbol_partitions(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         partitions = {

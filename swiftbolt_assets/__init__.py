@@ -1,1 +1,1 @@
-"""The data platform: domain, assets, orchestration, simulator and command line."""
+"""The data platform, but for the outside world (`resources/`) and the ticks (`sensors/`)."""

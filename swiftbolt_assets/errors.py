@@ -23,7 +23,8 @@
             └── BadRequestError         the provider refuses the request itself
 
 What belongs here: the tree, its predicates, and how one is told in a line. What does not: how a
-status and a body map to an error (`resources/http.py`) and how often one tries again (there too).
+status and a body map to an error (`resources/providers/http.py`) and how often one tries again
+(there too).
 """
 
 from __future__ import annotations

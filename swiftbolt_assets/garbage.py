@@ -1,7 +1,9 @@
 """How seldom a process looks for garbage among what it has imported.
 
 What is imported is never garbage, and looking through it again and again was a fifth of a command's
-start. What belongs here: the two ways of looking less. What does not: who looks less.
+start. In a fork, which begins with a quarter million objects, it was 0.25 of the 0.64 s of CPU
+until its definitions were there, and each page looked at is copied; a run keeps its events until
+its end. What belongs here: the two ways of looking less. What does not: who looks less.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The one reader of the environment.
 
-What belongs here: every variable, its type, its default and its one-line refusal.
-`.env.example` documents each; a test holds the two together. What does not: what is done with a
-setting.
+What belongs here: every variable, its type, its default and its one-line refusal; how a provider's
+are called, its record says (`resources/providers/registry.py`). `.env.example` documents each; a
+test holds the two together. What does not: what is done with a setting.
 """
 
 from __future__ import annotations
@@ -17,18 +17,25 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from resources.providers.registry import HISTORY, PROVIDERS, TODAY
 from swiftbolt_assets.clock import Clock
+from swiftbolt_assets.database_url import DatabaseUrl
 from swiftbolt_assets.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-POLYGON_URL = "https://api.massive.com"
-TRADIER_URL = "https://api.tradier.com"
-#: Two names of one key: Polygon was renamed Massive.
-POLYGON_KEYS = ("POLYGON_API_KEY", "MASSIVE_API_KEY")
+    from resources.providers.capabilities import Capabilities
+
+#: The variables that hold a key of a provider.
+KEYS = tuple(name for one in PROVIDERS for name in one.key_variables)
 #: How the names of all variables that are read here begin.
-PREFIXES = ("SWIFTBOLT_", "POLYGON_", "MASSIVE_", "TRADIER_", "RESAMPLE_", "MAX_CONCURRENT_JOBS")
+PREFIXES = (
+    "SWIFTBOLT_",
+    *dict.fromkeys(f"{name.partition('_')[0]}_" for one in PROVIDERS for name in one.variables),
+    "RESAMPLE_",
+    "MAX_CONCURRENT_JOBS",
+)
 CHECKOUT = Path(__file__).resolve().parent.parent
 #: The market clock's offset in seconds: set by `up` and `demo` for the processes they start, so
 #: that all share one clock.
@@ -52,7 +59,23 @@ _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _HOST_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]*")
 _ORIGIN = re.compile(r"https?://[0-9A-Za-z.-]+(:[0-9]{1,5})?")
 #: `UUID` alone takes braces, prefixes and missing dashes, too.
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+PLAIN_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How one provider is reached.
+
+    Attributes:
+        key: the key, or None.
+        url: its base URL, or None for its own (the simulator's where no key is set).
+        per_minute: the request budget; 0 is unlimited.
+
+    """
+
+    key: str | None = field(repr=False)
+    url: str | None
+    per_minute: int
 
 
 @dataclass(frozen=True)
@@ -66,16 +89,14 @@ class Settings:
         first_date: the first partition.
         host: what servers listen on.
         clock: the market clock.
-        polygon_key, tradier_token: provider keys, or None.
-        polygon_url, tradier_url: provider base URLs, or None for the provider's own (the
-            simulator's where no key is set).
-        polygon_per_minute, tradier_per_minute: request budgets; 0 is unlimited.
+        providers: how each of them is reached, by name.
         max_concurrent_jobs: Dagster runs at once.
         resample_h1, resample_h4: whether 1-hour and 4-hour bars are derived.
         simulator_plan: `unlimited` or `free`, the plan that the simulator plays.
         anon_user: whose interest it is when nobody else is named.
         background: whether the seeded background symbols are filled when nobody waits.
-        fork_runs: whether run processes are forked from a warm one.
+        fork_runs: whether runs, and the platform's parts that need Dagster, are forked from a warm
+            process.
         shards: how many sets of assets the symbols are divided over.
         anon_key, service_key: what the HTTP API's callers show, or None (see `api/keys.py`).
         jwt_secret: signs people's tokens (HS256), or None.
@@ -97,12 +118,7 @@ class Settings:
     first_date: date
     host: str
     clock: Clock
-    polygon_key: str | None = field(repr=False)
-    tradier_token: str | None = field(repr=False)
-    polygon_url: str | None
-    tradier_url: str | None
-    polygon_per_minute: int
-    tradier_per_minute: int
+    providers: Mapping[str, Access]
     max_concurrent_jobs: int
     resample_h1: bool
     resample_h4: bool
@@ -127,13 +143,22 @@ class Settings:
 
     @property
     def simulated(self) -> bool:
-        """Return whether bars come from the simulator: only when neither key is set."""
-        return self.polygon_key is None and self.tradier_token is None
+        """Return whether bars come from the simulator: only when no provider's key is set."""
+        return all(one.key is None for one in self.providers.values())
+
+    @property
+    def history(self) -> Access:
+        """Return how the provider of past sessions is reached."""
+        return self.providers[HISTORY.name]
 
     @property
     def has_live(self) -> bool:
         """Return whether today's bars can be had."""
-        return self.tradier_token is not None or self.simulated
+        return self.is_on(TODAY)
+
+    def is_on(self, provider: Capabilities) -> bool:
+        """Return whether a provider is asked at all: not where only another one has a key."""
+        return self.simulated or self.providers[provider.name].key is not None
 
     @property
     def embedded(self) -> bool:
@@ -162,12 +187,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         first_date=first_date,
         host=_host(env),
         clock=clock,
-        polygon_key=_polygon_key(env),
-        tradier_token=_key(env, "TRADIER_TOKEN"),
-        polygon_url=_provider_url(env, "POLYGON_BASE_URL"),
-        tradier_url=_provider_url(env, "TRADIER_BASE_URL"),
-        polygon_per_minute=_count(env, "POLYGON_REQUESTS_PER_MINUTE", 5),
-        tradier_per_minute=_count(env, "TRADIER_REQUESTS_PER_MINUTE", 60),
+        providers={one.name: _access(env, one) for one in PROVIDERS},
         max_concurrent_jobs=_count(env, "MAX_CONCURRENT_JOBS", 5, least=1),
         resample_h1=_flag(env, "RESAMPLE_H1_FROM_M15", default=True),
         resample_h4=_flag(env, "RESAMPLE_H4_FROM_M15", default=True),
@@ -194,17 +214,6 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     )
 
 
-def without_password(url: str) -> str:
-    """Return a database URL that may be shown; libpq takes passwords in the query, too."""
-    parts = urlsplit(url)
-    credentials, at, server = parts.netloc.rpartition("@")
-    user, colon, _ = credentials.partition(":")
-    shown = f"{user}:***" if colon else user
-    query = re.sub(r"(?i)\b(\w*password)=[^&]*", r"\1=***", parts.query)
-    # Not urlunsplit: it drops an empty host.
-    return f"{parts.scheme}://{shown}{at}{server}{parts.path}{'?' if query else ''}{query}"
-
-
 def _text(env: Mapping[str, str], name: str) -> str | None:
     return env.get(name, "").strip() or None
 
@@ -228,19 +237,13 @@ def _database_url(env: Mapping[str, str], name: str) -> str | None:
     if text is None:
         return None
     try:
-        parts = urlsplit(text)
-        scheme = parts.scheme.partition("+")[0]
-        # A password with an unquoted slash or colon ends up as port or path, and in libpq's errors.
-        good = scheme in {"postgresql", "postgres"} and (parts.port is None or parts.port > 0)
+        return str(DatabaseUrl.parse(text))
     except ValueError:
-        good = False
-    if not (good and text.isprintable() and "://" in text and parts.path.strip("/")):
+        # What is wrong may be the password.
         raise ConfigurationError(
-            f"{name}: use postgresql://USER:PASSWORD@HOST:PORT/DATABASE, special letters of the "
-            "password percent-encoded"
-        )
-    # Not urlunsplit: it drops the empty host of postgresql:///NAME?host=/socket/folder.
-    return f"postgresql://{text.partition('://')[2]}"
+            f"{name}: use postgresql://USER:PASSWORD@HOST:PORT/DATABASE, special letters of each "
+            "part percent-encoded"
+        ) from None
 
 
 def _broker_url(env: Mapping[str, str]) -> str | None:
@@ -352,14 +355,18 @@ def _key(env: Mapping[str, str], name: str) -> str | None:
     return text
 
 
-def _polygon_key(env: Mapping[str, str]) -> str | None:
-    found = {key for name in POLYGON_KEYS if (key := _key(env, name))}
+def _access(env: Mapping[str, str], provider: Capabilities) -> Access:
+    found = {key: name for name in provider.key_variables if (key := _key(env, name))}
     if len(found) > 1:
-        one, other = POLYGON_KEYS
+        one, other = provider.key_variable, list(found.values())[-1]
         raise ConfigurationError(
             f"{one}: {other} is another name of it, and the two differ; unset the wrong one"
         )
-    return next(iter(found), None)
+    return Access(
+        key=next(iter(found), None),
+        url=_provider_url(env, provider.url_variable),
+        per_minute=_count(env, provider.per_minute_variable, provider.per_minute),
+    )
 
 
 def _api_key(env: Mapping[str, str], name: str, *, least: int = _KEY_LENGTH) -> str | None:
@@ -423,7 +430,7 @@ def _flag(env: Mapping[str, str], name: str, *, default: bool) -> bool:
 
 def _user(env: Mapping[str, str], name: str) -> UUID:
     text = _text(env, name) or str(UUID(int=0))
-    if not _UUID.fullmatch(text):
+    if not PLAIN_UUID.fullmatch(text):
         raise ConfigurationError(
             f"{name}: {text[:40]!r} is not a UUID; use the id of a row of auth.users"
         )

@@ -10,20 +10,27 @@ import itertools
 import os
 import shutil
 import signal
+import tempfile
 import time
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import psycopg
 import pytest
 
-from resources import embedded
-from resources.postgres import Database, sibling_database
+from rehearsal.commands import Commands
+from resources.postgres.database import Database, sibling_database
+from resources.postgres.embedded import server as embedded
 from resources.schema import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# An example that a busy machine holds up has not failed.
+hypothesis.settings.register_profile("swiftbolt", deadline=None)
+hypothesis.settings.load_profile("swiftbolt")
 
 FIRST_DATE = date(2024, 1, 2)
 #: Where tests take `browser`; all of them are slow.
@@ -47,7 +54,10 @@ BROWSERS = (
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 )
+#: A test process's databases, with a wide margin.
+ROOM = 4 * 2**30
 _numbers = itertools.count(1)
+_SURROUNDINGS = pytest.StashKey[dict[str, str]]()
 
 
 def find_browser() -> str | None:
@@ -63,11 +73,12 @@ SURROUNDINGS = (
 )
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Give tests, and what they start, surroundings that do not depend on who runs them."""
     for name in [name for name in os.environ if name.startswith(SURROUNDINGS)]:
         del os.environ[name]
     os.environ["LANG"] = "C.UTF-8"
+    config.stash[_SURROUNDINGS] = dict(os.environ)
     time.tzset()
     os.umask(0o022)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
@@ -118,13 +129,43 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def surroundings(pytestconfig: pytest.Config) -> dict[str, str]:
+    """Return the environment for what tests start: without what tests of this process add to it."""
+    return pytestconfig.stash[_SURROUNDINGS]
+
+
+@pytest.fixture(scope="session")
+def commands() -> Iterator[Commands]:
+    """Give what commands are forked from."""
+    warm = Commands()
+    yield warm
+    warm.close()
+
+
+@pytest.fixture(scope="session")
+def home_folder() -> Iterator[Path]:
+    """Give a folder for homes, in the machine's memory where there is room.
+
+    Ext4 passes over the inodes of files deleted a moment ago: where databases of a thousand files
+    come and go, making one soon takes 400 ms instead of 30. It is open to every account, so that
+    a database of root's stays in it.
+    """
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
+    is_roomy = memory.is_dir() and shutil.disk_usage(memory).free > ROOM
+    folder = Path(tempfile.mkdtemp(prefix="sb-", dir=memory if is_roomy else None))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(home_folder: Path) -> Iterator[str]:
     """Run an embedded server; the URL of a migrated database that others are copied from.
 
     It need not outlive the machine: waiting for the disk was most of what a copy took. What is
     killed in a test loses nothing by that.
     """
-    home = tmp_path_factory.mktemp("postgres")
+    home = home_folder / "postgres"
     server = embedded.start(home)
     try:
         url = server.url("swiftbolt")
@@ -138,17 +179,20 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         embedded.erase(home)
 
 
+@pytest.fixture(scope="session")
+def _administration(postgres_server: str) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(sibling_database(postgres_server, "_dagster"), autocommit=True) as made:
+        yield made
+
+
 @pytest.fixture
-def database_url(postgres_server: str) -> Iterator[str]:
+def database_url(postgres_server: str, _administration: psycopg.Connection[Any]) -> Iterator[str]:
     """Return the URL of a database of its own with the newest schema."""
     name = f"test_{next(_numbers)}"
-    admin = sibling_database(postgres_server, "_dagster")
-    with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(f"create database {name} template swiftbolt strategy file_copy")
+    _administration.execute(f"create database {name} template swiftbolt strategy file_copy")
     url = postgres_server.replace("/swiftbolt?", f"/{name}?")
     yield url
-    with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(f"drop database {name} with (force)")
+    _administration.execute(f"drop database {name} with (force)")
 
 
 @pytest.fixture

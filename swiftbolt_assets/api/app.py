@@ -15,29 +15,16 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from resources.calendar import CalendarInForce
-from resources.callers import CallerPool
-from resources.jwks import PublicKeys
-from swiftbolt_assets.api import (
-    charts,
-    coverage,
-    flat_charts,
-    interest,
-    markets,
-    news,
-    pages,
-    quotes,
-    refreshing,
-    root,
-    supabase,
-    symbols,
-    vitals,
-    work,
-)
+from resources.bars.calendar import CalendarInForce
+from resources.postgres.callers import CallerPool
+from resources.providers.jwks import PublicKeys
+from swiftbolt_assets.api import supabase
 from swiftbolt_assets.api.auth import Gate, TokenRules
+from swiftbolt_assets.api.broadcast import Newsroom
 from swiftbolt_assets.api.checkup import Checkup
 from swiftbolt_assets.api.description import EVERYWHERE, describe, problems
 from swiftbolt_assets.api.keys import LOOPBACK_HOSTS
+from swiftbolt_assets.api.prospects import Prospects
 from swiftbolt_assets.api.protection import (
     Bounds,
     Compressed,
@@ -48,13 +35,29 @@ from swiftbolt_assets.api.protection import (
     Options,
     SecurityHeaders,
 )
+from swiftbolt_assets.api.quote_desk import QuoteDesk
 from swiftbolt_assets.api.replies import install_handlers
+from swiftbolt_assets.api.routes import (
+    charts,
+    coverage,
+    events,
+    flat_charts,
+    interest,
+    markets,
+    pages,
+    quotes,
+    refreshing,
+    root,
+    symbols,
+    vitals,
+    work,
+)
 from swiftbolt_assets.api.state import ApiState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from resources.postgres import Database
+    from resources.postgres.database import Database
     from swiftbolt_assets.api.keys import ApiKeys
     from swiftbolt_assets.settings import Settings
 
@@ -71,7 +74,7 @@ _FUNCTIONS = tuple(
         quotes,
         markets,
         work,
-        news,
+        events,
     )
 )
 
@@ -96,15 +99,15 @@ def build_app(settings: Settings, database: Database, keys: ApiKeys, host: str) 
     )
     pool = CallerPool(database)
     calendar = CalendarInForce(database)
-    prospects = coverage.Prospects(pool, settings.polygon_per_minute)
+    prospects = Prospects(pool, settings.history.per_minute)
     app.state.api = ApiState(
         settings=settings,
         database=database,
         pool=pool,
         keys=keys,
-        newsroom=news.Newsroom(database, pool, prospects),
+        newsroom=Newsroom(database, pool, prospects),
         prospects=prospects,
-        quote_desk=quotes.QuoteDesk(settings, database),
+        quote_desk=QuoteDesk(settings, database),
         checkup=Checkup(pool),
         calendar=calendar,
         is_local=host in LOOPBACK_HOSTS,

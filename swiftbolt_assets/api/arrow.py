@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import Response
 
-from resources.chart import COLUMNS
+from resources.bars.chart import COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

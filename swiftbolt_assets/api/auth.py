@@ -3,13 +3,13 @@
 A token is checked in full (algorithm, signature, times, issuer, audience, role, subject), and a
 refusal names the first of these that failed, never the token. Whatever it claims, its holder is a
 person, never the operator. What belongs here: judging what a request shows. What does not: keys
-(`keys.py`), fetching public ones (`resources/jwks.py`), what a role may do (row-level security).
+(`keys.py`), fetching public ones (`resources/providers/jwks.py`), what a role may do (row-level
+security).
 """
 
 from __future__ import annotations
 
 import hmac
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -17,8 +17,9 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import jwt
 from fastapi import Depends, Request
 
-from resources.callers import AUTHENTICATED, SERVICE, Caller
+from resources.postgres.callers import AUTHENTICATED, SERVICE, Caller
 from swiftbolt_assets.api.replies import HttpError
+from swiftbolt_assets.settings import PLAIN_UUID
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +34,6 @@ _LONGEST_TOKEN = 8_192
 _AUDIENCE = "authenticated"
 _SYMMETRIC = "HS256"
 _ASYMMETRIC = ("RS256", "ES256", "EdDSA")
-#: `UUID` alone takes braces, prefixes and missing dashes, too: one person under many names.
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NO_TOKEN = "Missing authorization token"  # noqa: S105 - a message
 _NO_KEY = "key: it is none of this server's, and no token; swiftbolt env prints the keys"
 #: What the library refuses, most special first.
@@ -175,7 +174,8 @@ class Gate:
 
     def _subject(self, subject: str) -> UUID:
         """Return the person: a UUID is itself, another subject one of its issuer's names."""
-        if _UUID.fullmatch(subject):
+        # Every spelling that `UUID` takes would be one person under many names.
+        if PLAIN_UUID.fullmatch(subject):
             return UUID(subject)
         if not (subject and subject.isprintable()):
             raise _refused("its subject is empty or cannot be shown")

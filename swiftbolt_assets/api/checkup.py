@@ -1,7 +1,7 @@
 """How the parts are, looked at every ten seconds: who asks for it costs the database nothing.
 
-What belongs here: the look, and what it is told as. What does not: the routes (`vitals.py`), the
-probe of the database (`resources/probing.py`).
+What belongs here: the look, and what it is told as. What does not: the routes
+(`api/routes/vitals.py`), the probe of the database (`resources/postgres/probing.py`).
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
 
-from resources import vitals
-from resources.probing import probe
-from resources.trouble import present_troubles
-from swiftbolt_assets.api.coverage import TICK_OLD_S
+from resources.platform import vitals
+from resources.postgres.probing import probe
+from resources.providers.trouble import present_troubles
+from swiftbolt_assets.api.prospects import TICK_OLD_S
 from swiftbolt_assets.errors import ReadOnlyError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from resources.callers import CallerPool, Connection
-    from resources.vitals import Budget
-    from swiftbolt_assets.market.trouble import Trouble
+    from resources.platform.vitals import Budget
+    from resources.postgres.callers import CallerPool, Connection
+    from swiftbolt_assets.policy.trouble import Trouble
     from swiftbolt_assets.settings import Settings
 
 EVERY_S = 10.0

@@ -7,17 +7,22 @@ not: the routes.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from resources.chart import AGGREGATED
+from resources.bars.chart import AGGREGATED
 from swiftbolt_assets.errors import UsageError
 from swiftbolt_assets.market.symbols import parse_symbol
 from swiftbolt_assets.market.timeframes import Timeframe, parse_timeframe
 
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
 _ALIASES = {"1d": "d1", "day": "d1", "1w": "w1", "week": "w1"}
 _SHOWN = 20
+#: Symbols of one call.
+MOST_SYMBOLS = 200
 TIMEFRAMES = (*map(str, Timeframe), *AGGREGATED)
 
 DAYS = Annotated[int, Field(ge=1, le=36_500)]
@@ -59,6 +64,30 @@ def required_symbol(text: str) -> str:
 
     """
     return parse_symbol(text)
+
+
+def require_few(symbols: Collection[str]) -> None:
+    """Make sure that a call names no more symbols than one may.
+
+    Raises:
+        UsageError: there are more.
+
+    """
+    if len(symbols) > MOST_SYMBOLS:
+        raise UsageError(f"symbols: at most {MOST_SYMBOLS} at once; send the rest separately")
+
+
+def ticker(text: str) -> str | None:
+    """Return a canonical ticker, None where the text is none."""
+    try:
+        return required_symbol(text)
+    except UsageError:
+        return None
+
+
+def well_formed(texts: Iterable[str]) -> list[str]:
+    """Return the canonical tickers among some texts, none twice."""
+    return list(dict.fromkeys(filter(None, map(ticker, texts))))
 
 
 def required_timeframe(text: str) -> str:

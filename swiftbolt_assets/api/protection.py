@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from swiftbolt_assets.api.vitals import Meters
+    from swiftbolt_assets.api.routes.vitals import Meters
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 #: What Supabase's clients send; the last three where the page traces its calls.

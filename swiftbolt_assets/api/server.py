@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
-    from resources.postgres import Database
+    from resources.postgres.database import Database
     from swiftbolt_assets.api.keys import ApiKeys
     from swiftbolt_assets.settings import Settings
 

@@ -10,11 +10,16 @@ at their routes.
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, WithJsonSchema
 
+from resources.providers.registry import TODAY
+
+_QuoteSource = Annotated[
+    str, WithJsonSchema({"enum": [TODAY.name, "stored_bars"], "type": "string"})
+]
 _Timeframe = Literal["m15", "h1", "h4", "d1", "w1"]
 
 
@@ -474,7 +479,7 @@ class ShownQuote(BaseModel):
     week_52_high: float
     week_52_low: float
     last_trade_time: str
-    source: Literal["tradier", "stored_bars"]
+    source: _QuoteSource
 
 
 class Quoted(BaseModel):

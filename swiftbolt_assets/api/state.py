@@ -13,14 +13,14 @@ from swiftbolt_assets.api.keys import LOOPBACK_HOSTS
 if TYPE_CHECKING:
     from fastapi import Request
 
-    from resources.calendar import CalendarInForce
-    from resources.callers import CallerPool
-    from resources.postgres import Database
+    from resources.bars.calendar import CalendarInForce
+    from resources.postgres.callers import CallerPool
+    from resources.postgres.database import Database
+    from swiftbolt_assets.api.broadcast import Newsroom
     from swiftbolt_assets.api.checkup import Checkup
-    from swiftbolt_assets.api.coverage import Prospects
     from swiftbolt_assets.api.keys import ApiKeys
-    from swiftbolt_assets.api.news import Newsroom
-    from swiftbolt_assets.api.quotes import QuoteDesk
+    from swiftbolt_assets.api.prospects import Prospects
+    from swiftbolt_assets.api.quote_desk import QuoteDesk
     from swiftbolt_assets.settings import Settings
 
 _PROXY_HEADERS = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")

@@ -2,7 +2,7 @@
 
 They ask each function by POST unless told otherwise, reading ones too, and look for tables and
 sign-in beside the functions. What belongs here: answering that. What does not: the functions, whose
-browsers' preflights are `protection.py`'s.
+browsers' preflights are `api/protection.py`'s.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def tables(path: str) -> Response:
             "message": "tables are not served here",
             "code": _NO_PATH,
             "details": "SwiftBolt answers functions, at /functions/v1/",
-            "hint": "run PostgREST beside it, as SwiftBolt's README shows",
+            "hint": "run PostgREST beside it, as SwiftBolt's docs/http-api.md shows",
         },
         404,
     )
@@ -102,7 +102,7 @@ def tables(path: str) -> Response:
 def sign_in(path: str) -> Response:
     """Say, as Supabase Auth does, that nobody signs in here."""
     del path
-    line = "sign-in is not served here; put Supabase Auth in front, as SwiftBolt's README shows"
+    line = "sign-in is not served here; put Supabase Auth in front (SwiftBolt's docs/http-api.md)"
     return Json({"code": 404, "error_code": "not_found", "msg": line, "error": line}, 404)
 
 

@@ -16,21 +16,22 @@ from uuid import UUID
 
 import dagster as dg
 
-from resources.dagster import PolygonResource, PostgresResource, TradierResource
-from resources.rechecks import RecheckBook
-from resources.splits import SplitBook
-from swiftbolt_assets.assets.checks import check_results, checks_of
-from swiftbolt_assets.assets.describing import asset_specs
-from swiftbolt_assets.assets.filling import Target
-from swiftbolt_assets.assets.freshness import fresh_result, fresh_spec
+from resources.dagster import POSTGRES, opened, source
+from resources.providers.registry import HISTORY, TODAY
+from resources.queue.rechecks import RecheckBook
+from swiftbolt_assets.assets.catalogue import asset_specs
+from swiftbolt_assets.assets.checked_run import CheckedRun
+from swiftbolt_assets.assets.every_check import check_results, check_specs
+from swiftbolt_assets.assets.failing import failure
 from swiftbolt_assets.assets.partitions import bar_partitions, parse_keys
 from swiftbolt_assets.assets.symbol_run import SymbolRun
 from swiftbolt_assets.errors import ProviderError, SwiftBoltError
-from swiftbolt_assets.market.shards import WHOLE, Shard
+from swiftbolt_assets.filling.target import Target
 from swiftbolt_assets.market.timeframes import Timeframe
+from swiftbolt_assets.policy.admission import URGENT
+from swiftbolt_assets.policy.shards import WHOLE, Shard
 
-#: Runs without a tag come from a person at the Dagster UI or command line: they go first.
-DEFAULT_PRIORITY = 200
+#: Runs without it come from a person at the Dagster UI or command line.
 PRIORITY_TAG = "dagster/priority"
 #: A run with this tag asks again for sessions that are settled.
 FORCE_TAG = "swiftbolt/force"
@@ -52,37 +53,32 @@ def build_bar_assets(
 
     """
     partitions = bar_partitions(first_date, shard)
-    checks, fresh = checks_of(shard), fresh_spec(shard)
 
     @dg.multi_asset(
         name=f"bars{shard.suffix}",
         specs=[spec.replace_attributes(partitions_def=partitions) for spec in asset_specs(shard)],
-        check_specs=(*checks.specs, fresh),
+        check_specs=check_specs(shard),
         backfill_policy=dg.BackfillPolicy.single_run(),
         can_subset=True,
+        required_resource_keys={POSTGRES, HISTORY.name, TODAY.name},
     )
-    def bars(
-        context: dg.AssetExecutionContext,
-        postgres: PostgresResource,
-        polygon: PolygonResource,
-        tradier: TradierResource,
-    ) -> Iterator[dg.AssetCheckResult]:
+    def bars(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResult]:
         keys = sorted(parse_keys(context.partition_keys), key=lambda key: (key.symbol, key.day))
         tags = context.run.tags
-        storage = postgres.open()
+        storage = opened(context)
         asked: dict[UUID, list[date]] = {}
         recheck = UUID(tags[RECHECK_TAG]) if RECHECK_TAG in tags else None
         try:
             for symbol, of_symbol in groupby(keys, key=lambda key: key.symbol):
                 symbol_id = storage.symbol(symbol)
-                priority = int(tags.get(PRIORITY_TAG, DEFAULT_PRIORITY))
+                priority = int(tags.get(PRIORITY_TAG, URGENT))
                 run = SymbolRun(
                     context=context,
                     shard=shard,
                     target=Target(symbol, symbol_id, priority, tuple(derived)),
                     storage=storage,
-                    polygon=polygon,
-                    tradier=tradier,
+                    history=source(context, HISTORY),
+                    live=source(context, TODAY),
                     force=tags.get(FORCE_TAG) == "true",
                     probe=tags.get(PROBE_TAG) == "true",
                     recheck=recheck,
@@ -97,18 +93,11 @@ def build_bar_assets(
                         RecheckBook(storage.database).failed(recheck, error)
                     raise
         except SwiftBoltError as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+            raise failure(error) from error
         finally:
             storage.close()
         yield from check_results(
-            context.selected_asset_check_keys,
-            storage.ledger,
-            asked,
-            {str(t) for t in derived},
-            splits=SplitBook(storage.database),
-            checks=checks,
+            context.selected_asset_check_keys, CheckedRun(shard, asked, derived, storage)
         )
-        if fresh.key in context.selected_asset_check_keys:
-            yield fresh_result(storage, shard)
 
     return bars

@@ -15,12 +15,16 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from swiftbolt_assets.market.sessions import xnys
-from swiftbolt_assets.market.shards import WHOLE
+from swiftbolt_assets.policy.shards import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from swiftbolt_assets.market.shards import Shard
+    from swiftbolt_assets.policy.shards import Shard
+
+#: Between which two keys a run works, both included; Dagster's tags, of which it exports none.
+RANGE_START_TAG = "dagster/asset_partition_range_start"
+RANGE_END_TAG = "dagster/asset_partition_range_end"
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -1,7 +1,7 @@
 """One symbol's part of a run: past sessions filled, today refreshed, every day reported.
 
 What belongs here: which of the asked days goes where, and the metadata of each report. What does
-not: the steps themselves (`filling.py`, `today.py`, `rebuilding.py`).
+not: the steps themselves (`filling/filler.py`, `filling/today.py`, `filling/rederive.py`).
 """
 
 from __future__ import annotations
@@ -9,19 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from resources.live import LiveBook
-from resources.rechecks import RecheckBook
-from resources.witnesses import Witnesses
-from swiftbolt_assets.assets.doubts import Doubts
-from swiftbolt_assets.assets.filling import Filler
+from resources.bars.live import LiveBook
+from resources.bars.witnesses import Witnesses
+from resources.queue.rechecks import RecheckBook
 from swiftbolt_assets.assets.partitions import BarKey
-from swiftbolt_assets.assets.rebuilding import rebuild
-from swiftbolt_assets.assets.reporting import report_sessions
-from swiftbolt_assets.assets.today import refresh_today
+from swiftbolt_assets.dagster_private.reporting import report_sessions
+from swiftbolt_assets.filling.doubts import Doubts
+from swiftbolt_assets.filling.filler import Filler
+from swiftbolt_assets.filling.rederive import rebuild
+from swiftbolt_assets.filling.today import refresh_today
 from swiftbolt_assets.market.coverage import State
-from swiftbolt_assets.market.live import closed_through
-from swiftbolt_assets.market.symbols import tradier_symbol
 from swiftbolt_assets.market.timeframes import Timeframe
+from swiftbolt_assets.policy.freshness import closed_through
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,13 +29,15 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     import dagster as dg
-    from dagster._core.definitions.metadata import RawMetadataValue
 
-    from resources.dagster import PolygonResource, Storage, TradierResource
-    from swiftbolt_assets.assets.filling import Filled, Target
+    from resources.sources import Source
+    from resources.storage import Storage
+    from swiftbolt_assets.dagster_private.reporting import RawMetadataValue
+    from swiftbolt_assets.filling.filler import Filled
+    from swiftbolt_assets.filling.target import Target
     from swiftbolt_assets.market.coverage import SessionCoverage
     from swiftbolt_assets.market.sessions import Session
-    from swiftbolt_assets.market.shards import Shard
+    from swiftbolt_assets.policy.shards import Shard
 
     Rows = Mapping[tuple[Timeframe, date], int]
 
@@ -68,8 +69,8 @@ class SymbolRun:
     shard: Shard
     target: Target
     storage: Storage
-    polygon: PolygonResource
-    tradier: TradierResource
+    history: Source
+    live: Source
     force: bool
     probe: bool
     recheck: UUID | None = None
@@ -137,7 +138,7 @@ class SymbolRun:
             self.context.log.info(f"{self.target.symbol}: nothing to ask, all is stored")
             return
         filler = Filler(
-            self.polygon.open(self.storage, probe=self.probe, single=self.recheck is not None),
+            self.history.open(self.storage, probe=self.probe, single=self.recheck is not None),
             self.storage.bars,
             ledger,
             self.storage.calendar,
@@ -161,7 +162,7 @@ class SymbolRun:
                 cost = Cost()
         doubts = Doubts(
             Witnesses(self.storage.database),
-            self.tradier.open_spare(self.storage) if self._is_spelled else None,
+            self.live.open_spare(self.storage) if self._is_spelled else None,
             now,
             self.storage.calendar,
             self.context.log.info,
@@ -171,23 +172,23 @@ class SymbolRun:
 
     @property
     def _is_spelled(self) -> bool:
-        """Return whether Tradier can be asked about the symbol."""
-        return tradier_symbol(self.target.symbol) is not None
+        """Return whether today's provider can be asked about the symbol."""
+        return self.live.provider.spelled(self.target.symbol) is not None
 
     def _refresh(self, session: Session) -> None:
         if not self._is_spelled:
             self.context.log.info(
-                f"{self.target.symbol}: Tradier knows no small letters: no bars before tomorrow"
+                f"{self.target.symbol}: {self.live.provider.unspelled}: no bars before tomorrow"
             )
             self._report_idle([session.day])
             return
-        provider = self.tradier.open(
-            self.storage, probe=self.probe, single=self.recheck is not None
-        )
-        if provider is None:
-            self.context.log.warning("TRADIER_TOKEN is unset: today's bars are off")
+        if self.live.is_off:
+            self.context.log.warning(
+                f"{self.live.provider.key_variable} is unset: today's bars are off"
+            )
             self._report_idle([session.day])
             return
+        provider = self.live.open(self.storage, probe=self.probe, single=self.recheck is not None)
         now = self.storage.clock.now()
         filled = refresh_today(
             self.target, session, now=now, provider=provider, store=self.storage.bars

@@ -16,6 +16,8 @@ from swiftbolt_assets.errors import UsageError
 from swiftbolt_assets.market.announced import Change, require_sense
 from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.symbols import parse_symbol
+from swiftbolt_assets.policy.interest import SOURCES
+from swiftbolt_assets.settings import PLAIN_UUID
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,14 +35,11 @@ _HIGHEST_PORT = 8_900
 _PRIORITIES = 1_000_000
 _SLOTS = 1_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
-_SOURCES = ("watchlist", "chart_view", "recent_search")
 _SHOWN = 24
 #: `date.fromisoformat` alone takes week dates, too.
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIME = re.compile(r"\d\d:\d\d", re.ASCII)
 _REASON = 200
-#: `UUID` alone takes braces, prefixes and missing dashes, too.
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -182,11 +181,12 @@ def parse_source(text: str | None) -> str:
         UsageError: none is given, or it is none.
 
     """
-    known = f"use --source {', '.join(_SOURCES[:-1])} or {_SOURCES[-1]}"
+    *most, last = sorted(SOURCES, key=len)
+    known = f"use --source {', '.join(most)} or {last}"
     if text is None:
         raise UsageError(f"source: none is given; {known}")
     source = text.strip()
-    if source not in _SOURCES:
+    if source not in SOURCES:
         raise UsageError(f"source: {_short(text)} is unknown; {known}")
     return source
 
@@ -199,7 +199,7 @@ def parse_user(text: str) -> UUID:
 
     """
     plain = text.strip()
-    if not _UUID.fullmatch(plain):
+    if not PLAIN_UUID.fullmatch(plain):
         raise UsageError(
             f"user: {_short(text)} is not a UUID; use the id of a row of auth.users, or leave "
             "--user out"

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from resources.covered import is_covered
-from resources.dagster_state import DagsterState
-from resources.postgres import Database
+from resources.bars.covered import is_covered
+from resources.bars.live import LiveBook
+from resources.platform.dagster_state import DagsterState
+from resources.providers.registry import TODAY
 from swiftbolt_assets.errors import StorageError
-from swiftbolt_assets.market.shards import Shards
-from swiftbolt_assets.market.symbols import tradier_symbol
 from swiftbolt_assets.market.timeframes import Timeframe
-from swiftbolt_assets.orchestration.instance import plain_dagster_url
+from swiftbolt_assets.orchestration.instance import dagster_database
+from swiftbolt_assets.policy.freshness import next_due
+from swiftbolt_assets.policy.shards import Shards
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,11 +36,15 @@ def uncovered(installation: Installation, symbols: Sequence[str], window: Window
     now, today = settings.clock.now(), settings.clock.today()
     days = [session.day for session in window.sessions]
     past = [day for day in days if day < today]
-    state = DagsterState(Database(plain_dagster_url(settings), settings.clock.offset))
+    state = DagsterState(dagster_database(settings))
+    live = LiveBook(database)
 
     def is_done(symbol: str) -> bool:
-        if today in days and settings.has_live and tradier_symbol(symbol) is not None:
-            return False
+        if today in days and settings.has_live and TODAY.spelled(symbol) is not None:
+            session = window.sessions[days.index(today)]
+            # Whoever was asked about after the close has all of today.
+            if not any(next_due(w, session, now) is None for w in live.of_symbols([symbol])):
+                return False
         if not is_covered(database, symbol, past, now):
             return False
         shard = Shards(settings.shards).of(symbol)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from resources.postgres import Database
+    from resources.postgres.database import Database
     from swiftbolt_assets.settings import Settings
 
 
@@ -43,7 +43,7 @@ class Installation:
             SwiftBoltError: it cannot be started.
 
         """
-        from resources.embedded import revive
+        from resources.postgres.embedded.server import revive
 
         return self.embedded and revive(self.settings.home)
 
@@ -57,8 +57,8 @@ def opened(settings: Settings | None = None, *, keep: bool = False) -> Iterator[
         keep: leave an embedded server running afterwards.
 
     """
-    from resources.embedded import lease, locate
-    from resources.postgres import Database
+    from resources.postgres.database import Database
+    from resources.postgres.embedded.server import lease, locate
 
     settings = settings or read_settings()
     _keep_warnings(settings.home / "log" / "commands.log")
@@ -95,10 +95,10 @@ def readable(settings: Settings | None = None) -> Iterator[Installation]:
 
 @contextmanager
 def _newest(settings: Settings | None, *, keep: bool = False) -> Iterator[Installation]:
-    from resources.schema import migrate, newest_revision, revision
+    from resources.schema import is_newest, migrate
 
     with opened(settings, keep=keep) as installation:
-        if revision(installation.database) != newest_revision():
+        if not is_newest(installation.database):
             migrate(installation.database, installation.settings.first_date)
         yield installation
 

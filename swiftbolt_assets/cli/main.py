@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from swiftbolt_assets.errors import SwiftBoltError
+from resources.providers.registry import HISTORY
+from swiftbolt_assets.errors import SwiftBoltError, UsageError
 from swiftbolt_assets.garbage import collect_seldom
+from swiftbolt_assets.policy.interest import SOURCES
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -32,11 +34,18 @@ _INTERRUPTED = 130
 @click.version_option(package_name="swiftbolt", prog_name="swiftbolt")
 def cli() -> None:
     """Keep 15-minute, 1-hour and 4-hour bars of the symbols you track complete in Postgres."""
+    try:
+        os.getcwd()  # noqa: PTH109 - pathlib costs a command that fails a hundredth of a second
+    except OSError:
+        text = "the current folder is gone; change to one that exists"
+        raise UsageError(text) from None
 
 
 @cli.command()
 @click.option("--exit", "leave", is_flag=True, help="End when the bars are complete.")
-@click.option("--free-plan", is_flag=True, help="Play Polygon's free plan: 5 requests a minute.")
+@click.option(
+    "--free-plan", is_flag=True, help=f"Play {HISTORY.label}'s free plan: 5 requests a minute."
+)
 @click.option(
     "--symbol", "symbols", multiple=True, metavar="S", help="Instead of AAPL; repeatable."
 )
@@ -46,7 +55,7 @@ def demo(
     *, leave: bool, free_plan: bool, symbols: tuple[str, ...], host: str | None, port_offset: str
 ) -> None:
     """Fill two years of AAPL with simulated bars, to look at."""
-    from swiftbolt_assets.cli.demo import run_demo
+    from swiftbolt_assets.cli.commands.demo import run_demo
 
     run_demo(symbols or ("AAPL",), leave=leave, free=free_plan, host=host, port_offset=port_offset)
 
@@ -56,7 +65,7 @@ def demo(
 @click.option("--port-offset", default="0", metavar="N", help="Added to every port.")
 def up(*, host: str | None, port_offset: str) -> None:
     """Run the platform until Ctrl-C: database, Dagster, API, chart."""
-    from swiftbolt_assets.cli.platform import run_up
+    from swiftbolt_assets.cli.commands.up import run_up
 
     run_up(host=host, port_offset=port_offset)
 
@@ -66,7 +75,7 @@ def up(*, host: str | None, port_offset: str) -> None:
 @click.option("--name", default=None, metavar="NAME", help="For people; default: the machine's.")
 def worker(*, slots: str | None, name: str | None) -> None:
     """Take a platform's runs here, under the profile celery."""
-    from swiftbolt_assets.cli.worker import run_worker
+    from swiftbolt_assets.cli.commands.worker import run_worker
 
     sys.exit(run_worker(slots=slots, name=name))
 
@@ -74,19 +83,19 @@ def worker(*, slots: str | None, name: str | None) -> None:
 @cli.command()
 def migrate() -> None:
     """Bring the database to the newest schema; safe to repeat."""
-    from swiftbolt_assets.cli.migrate import run_migrate
+    from swiftbolt_assets.cli.commands.migrate import run_migrate
 
     run_migrate()
 
 
 @cli.command()
 @click.argument("symbols", nargs=-1, metavar="SYMBOL...")
-@click.option("--source", default=None, metavar="S", help="watchlist, chart_view, recent_search.")
+@click.option("--source", default=None, metavar="S", help=f"{', '.join(sorted(SOURCES, key=len))}.")
 @click.option("--user", default=None, metavar="UUID", help="Whose; default SWIFTBOLT_ANON_USER.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def track(symbols: tuple[str, ...], source: str | None, user: str | None, *, as_json: bool) -> None:
     """Record interest in symbols; the platform fills them."""
-    from swiftbolt_assets.cli.track import run_track
+    from swiftbolt_assets.cli.commands.track import run_track
 
     run_track(symbols, source=source, user=user, as_json=as_json)
 
@@ -110,7 +119,7 @@ def backfill(
     as_json: bool,
 ) -> None:
     """Fill a window of bars and wait for it."""
-    from swiftbolt_assets.cli.backfill import run_backfill
+    from swiftbolt_assets.cli.commands.backfill import run_backfill
 
     run_backfill(
         symbols, days=days, start=start, end=end, priority=priority, force=force, as_json=as_json
@@ -123,7 +132,7 @@ def backfill(
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a refresh.")
 def live(symbols: tuple[str, ...], *, once: bool, as_json: bool) -> None:
     """Refresh today's bars of tracked symbols, or of these."""
-    from swiftbolt_assets.cli.live import run_live
+    from swiftbolt_assets.cli.commands.live import run_live
 
     run_live(symbols, once=once, as_json=as_json)
 
@@ -152,7 +161,7 @@ def jobs_set(
     as_json: bool,
 ) -> None:
     """Set window, priority or state, up or down."""
-    from swiftbolt_assets.cli.jobs import run_jobs_set
+    from swiftbolt_assets.cli.commands.jobs import run_jobs_set
 
     run_jobs_set(
         symbol,
@@ -174,7 +183,7 @@ def calendar() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def calendar_list(*, as_json: bool) -> None:
     """Show the changes, and what they replace."""
-    from swiftbolt_assets.cli.calendar import run_calendar_list
+    from swiftbolt_assets.cli.commands.calendar import run_calendar_list
 
     run_calendar_list(as_json=as_json)
 
@@ -186,7 +195,7 @@ def calendar_list(*, as_json: bool) -> None:
 @click.option("--reason", default="", metavar="TEXT", help="For people.")
 def calendar_add(day: str, *, closed: bool, closes: str | None, reason: str) -> None:
     """Close a day, or close it early; bars outside are kept aside."""
-    from swiftbolt_assets.cli.calendar import run_calendar_add
+    from swiftbolt_assets.cli.commands.calendar import run_calendar_add
 
     run_calendar_add(day, closes, reason, is_closed=closed)
 
@@ -195,7 +204,7 @@ def calendar_add(day: str, *, closed: bool, closes: str | None, reason: str) -> 
 @click.argument("day", metavar="DAY")
 def calendar_remove(day: str) -> None:
     """Take a change back; its bars come back."""
-    from swiftbolt_assets.cli.calendar import run_calendar_remove
+    from swiftbolt_assets.cli.commands.calendar import run_calendar_remove
 
     run_calendar_remove(day)
 
@@ -206,7 +215,7 @@ def calendar_remove(day: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def coverage(symbol: str, timeframe: str, *, as_json: bool) -> None:
     """Show what is stored of a symbol, what is not, and why."""
-    from swiftbolt_assets.cli.coverage import run_coverage
+    from swiftbolt_assets.cli.commands.coverage import run_coverage
 
     run_coverage(symbol, timeframe, as_json=as_json)
 
@@ -218,7 +227,7 @@ def coverage(symbol: str, timeframe: str, *, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def prove(symbol: str, target: str | None, source: str | None, *, as_json: bool) -> None:
     """Certify that a symbol is complete, or say what is not."""
-    from swiftbolt_assets.cli.prove import run_prove
+    from swiftbolt_assets.cli.commands.prove import run_prove
 
     run_prove(symbol, target=target, source=source, as_json=as_json)
 
@@ -228,7 +237,7 @@ def prove(symbol: str, target: str | None, source: str | None, *, as_json: bool)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(symbol: str | None, *, as_json: bool) -> None:
     """Show the queue, what failed, the request budget, what is stored."""
-    from swiftbolt_assets.cli.status import run_status
+    from swiftbolt_assets.cli.commands.status import run_status
 
     run_status(symbol, as_json=as_json)
 
@@ -237,7 +246,7 @@ def status(symbol: str | None, *, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def monitor(*, as_json: bool) -> None:
     """Print ten reports on coverage, work and health."""
-    from swiftbolt_assets.cli.monitor import run_monitor
+    from swiftbolt_assets.cli.commands.monitor import run_monitor
 
     run_monitor(as_json=as_json)
 
@@ -248,7 +257,7 @@ def monitor(*, as_json: bool) -> None:
 @click.option("--free-plan", is_flag=True, help="5 requests a minute, two years of history.")
 def simulate(*, host: str | None, port_offset: str, free_plan: bool) -> None:
     """Serve both providers from a seeded, made-up market."""
-    from swiftbolt_assets.cli.simulate import run_simulate
+    from swiftbolt_assets.cli.commands.simulate import run_simulate
 
     run_simulate(host=host, port_offset=port_offset, free=free_plan)
 
@@ -258,7 +267,7 @@ def simulate(*, host: str | None, port_offset: str, free_plan: bool) -> None:
 @click.option("--port-offset", default="0", metavar="N", help="Added to the port.")
 def serve(*, host: str | None, port_offset: str) -> None:
     """Serve the HTTP API and the chart alone."""
-    from swiftbolt_assets.cli.serve import run_serve
+    from swiftbolt_assets.cli.commands.serve import run_serve
 
     run_serve(host=host, port_offset=port_offset)
 
@@ -269,7 +278,7 @@ def serve(*, host: str | None, port_offset: str) -> None:
 @click.option("--into", default=None, metavar="FOLDER", help="Write these files there instead.")
 def env(*, stop: bool, profile: str | None, into: str | None) -> None:
     """Print shell exports (with credentials) for Dagster's tools."""
-    from swiftbolt_assets.cli.environment import run_env, show_profile
+    from swiftbolt_assets.cli.commands.env import run_env, show_profile
 
     if profile is not None or into is not None:
         show_profile(profile, into)
@@ -281,7 +290,7 @@ def env(*, stop: bool, profile: str | None, into: str | None) -> None:
 @click.option("--port-offset", default="0", metavar="N", help="Added to every port.")
 def deploy(*, port_offset: str) -> None:
     """Migrate, start the platform, and verify it."""
-    from swiftbolt_assets.cli.deploy import run_deploy
+    from swiftbolt_assets.cli.commands.deploy import run_deploy
 
     run_deploy(port_offset=port_offset)
 
@@ -291,7 +300,7 @@ def deploy(*, port_offset: str) -> None:
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 def backup(target: str, *, force: bool) -> None:
     """Write both databases to one file, while everything runs."""
-    from swiftbolt_assets.cli.backup import run_backup
+    from swiftbolt_assets.cli.commands.backup import run_backup
 
     run_backup(target, force=force)
 
@@ -301,7 +310,7 @@ def backup(target: str, *, force: bool) -> None:
 @click.option("--force", is_flag=True, help="Replace the databases that are there.")
 def restore(source: str, *, force: bool) -> None:
     """Bring both databases back from a backup."""
-    from swiftbolt_assets.cli.restore import run_restore
+    from swiftbolt_assets.cli.commands.restore import run_restore
 
     run_restore(source, force=force)
 
@@ -309,7 +318,7 @@ def restore(source: str, *, force: bool) -> None:
 @cli.command()
 def doctor() -> None:
     """Say what is wrong here and how to mend it."""
-    from swiftbolt_assets.cli.doctor import run_doctor
+    from swiftbolt_assets.cli.commands.doctor import run_doctor
 
     run_doctor()
 

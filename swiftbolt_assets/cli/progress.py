@@ -17,10 +17,10 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Column
 
-from resources.progress import progress
+from resources.queue.progress import progress
 from swiftbolt_assets.errors import StorageError
-from swiftbolt_assets.market.plan import Density, requests_expected, seconds_left
 from swiftbolt_assets.market.timeframes import Timeframe
+from swiftbolt_assets.policy.request_windows import Density, requests_expected, seconds_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     from rich.progress import TaskID
 
-    from resources.postgres import Database
-    from resources.progress import Mark, Progress
-    from resources.rate_limit import LimiterState
+    from resources.postgres.database import Database
+    from resources.providers.rate_limit import LimiterState
+    from resources.queue.progress import Mark, Progress
 
 _POLL_S = 0.5
 _TENTHS = 10

@@ -1,6 +1,6 @@
 """Tables on a terminal: aligned columns, as wide as the terminal at most.
 
-What belongs here: how rows look. What does not: which rows (`monitor.py`).
+What belongs here: how rows look. What does not: which rows (`cli/commands/monitor.py`).
 """
 
 from __future__ import annotations

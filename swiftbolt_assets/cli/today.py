@@ -1,7 +1,7 @@
 """What `status` says of today's prices: how old each symbol's newest one is, and why it is late.
 
 What belongs here: a section of the report, and its lines. What does not: what counts as late
-(`market/live.py`), refreshing (`live.py`).
+(`policy/freshness.py`), refreshing (`cli/commands/live.py`).
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from resources.providers.registry import TODAY
 from swiftbolt_assets.cli.phrases import count_of, some_of, span
 from swiftbolt_assets.cli.tables import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from resources.postgres import Database
-    from swiftbolt_assets.market.live import Watched
+    from resources.postgres.database import Database
+    from swiftbolt_assets.policy.freshness import Watched
     from swiftbolt_assets.settings import Settings
 
 _NAMED, _SHOWN = 10, 5
@@ -34,16 +35,18 @@ def todays_prices(
         least_priority: symbols that are wanted less are not refreshed.
 
     """
-    from resources.calendar import load_calendar
-    from resources.live import LiveBook
-    from resources.rate_limit import limiter
-    from swiftbolt_assets.market.live import age, closed_hours, is_beyond_budget, is_stale
+    from resources.bars.calendar import load_calendar
+    from resources.bars.live import LiveBook
+    from resources.providers.rate_limit import limiter
+    from swiftbolt_assets.policy.freshness import age, closed_hours, is_beyond_budget, is_stale
 
     calendar = load_calendar(database)
     now, session = settings.clock.now(), calendar.session(settings.clock.today())
     book = LiveBook(database)
     watched = book.watched(least_priority=least_priority, symbol=ticker)
-    with closing(limiter(database.connect, "tradier", settings.tradier_per_minute)) as budget:
+    with closing(
+        limiter(database.connect, TODAY.name, settings.providers[TODAY.name].per_minute)
+    ) as budget:
         per_minute = budget.state().per_window or None
     # Without a limit nobody is beyond it: the others need not be counted, 20 ms of ten thousand.
     is_enough = ticker is None or per_minute is None
@@ -59,9 +62,8 @@ def todays_prices(
         }
 
     rows = [row(one) for one in watched]
-    is_off = settings.tradier_token is None and not settings.simulated
     return {
-        "off": "TRADIER_TOKEN is unset" if is_off else None,
+        "off": None if settings.has_live else f"{TODAY.key_variable} is unset",
         "closed": closed_hours(calendar, now),
         "began": session is not None and now >= session.opens,
         "per_minute": per_minute,
@@ -81,7 +83,7 @@ def todays_lines(live: Mapping[str, Any], *, is_running: bool) -> Iterator[str]:
     """
     if live["unspelled"]:
         names = some_of(live["unspelled"], _NAMED)
-        yield f"today     not asked for {names}: Tradier knows no small letters in a ticker"
+        yield f"today     not asked for {names}: {TODAY.unspelled} in a ticker"
     rows = live["symbols"]
     if not rows:
         return

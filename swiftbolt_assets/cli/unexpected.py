@@ -10,15 +10,14 @@ import os
 import traceback
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
+from swiftbolt_assets.database_url import passwords
 from swiftbolt_assets.errors import SwiftBoltError
-from swiftbolt_assets.settings import POLYGON_KEYS, read_settings
+from swiftbolt_assets.settings import KEYS, read_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_SECRETS = (*POLYGON_KEYS, "TRADIER_TOKEN")
 _URLS = ("SWIFTBOLT_DATABASE_URL", "SWIFTBOLT_DAGSTER_URL")
 _SHOWN = 200
 
@@ -43,10 +42,9 @@ def _append(path: Path, text: str) -> None:
 
 
 def _without_secrets(text: str) -> str:
-    secrets = [os.environ.get(name, "").strip() for name in _SECRETS]
+    secrets = [os.environ.get(name, "").strip() for name in KEYS]
     for name in _URLS:
-        _, _, password = urlsplit(os.environ.get(name, "")).netloc.rpartition("@")[0].partition(":")
-        secrets.append(password)
+        secrets += passwords(os.environ.get(name, ""))
     for secret in filter(None, secrets):
         text = text.replace(secret, "***")
     return text

@@ -2,7 +2,7 @@
 
 Shared by `up`, which watches as long as it runs, and `backfill`, which waits for its runs. What
 belongs here: when to look, and what is news. What does not: what is wrong
-(`orchestration/worker_slots.py`).
+(`orchestration/celery/slots.py`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from swiftbolt_assets.errors import SwiftBoltError
 
 if TYPE_CHECKING:
-    from resources.postgres import Database
+    from resources.postgres.database import Database
     from swiftbolt_assets.settings import Settings
 
 LOOK_EVERY_S = 5.0
@@ -31,7 +31,7 @@ class WorkerNews:
         """Look now and then; return a line that has not been told, None without news."""
         if self._settings.profile != "celery" or time.monotonic() < self._due:
             return None
-        from swiftbolt_assets.orchestration.worker_slots import require_workers
+        from swiftbolt_assets.orchestration.celery.slots import require_workers
 
         self._due = time.monotonic() + LOOK_EVERY_S
         try:

@@ -5,7 +5,7 @@ Such a change takes from the calendar on board and adds nothing to it: a day tha
 never opened, so Dagster's partitions, which are its days, hold every session there can be.
 
 What belongs here: applying changes to a calendar, and which ones make sense. What does not: where
-they are kept (`resources/calendar.py`), the calendar on board (`sessions.py`).
+they are kept (`resources/bars/calendar.py`), the calendar on board (`sessions.py`).
 """
 
 from __future__ import annotations

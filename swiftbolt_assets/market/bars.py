@@ -4,8 +4,8 @@ A bar is named by its start, an instant in UTC, and belongs to a session if
 `opens <= ts < closes`. Prices are raw (not adjusted for splits); volume is a float because real
 replies carry fractions and exponents.
 
-What belongs here: the columns of bar frames. Where bars live is `resources/bars.py`, when they
-are made `assets/bars.py`.
+What belongs here: the columns of bar frames. Where bars live is `resources/bars/store.py`, when
+they are made `assets/bars.py`.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 A session is `final` when each of its quarter hours has a bar or a reason to have none; it is `open`
 while something must be asked again at once, `provisional` while it is still trading.
 
-One whole answer that holds a later bar shows an absence: Polygon leaves out quarter hours without
-an eligible trade. Weaker evidence must repeat itself: quarter hours after an answer's last bar and
+One whole answer that holds a later bar shows an absence: quarter hours without an eligible trade
+are left out. Weaker evidence must repeat itself: quarter hours after an answer's last bar and
 sessions without any bar need a second answer; an answer without a single bar looks just like a
 fault, so what it alone says needs a third. So does an absence where an earlier answer had a bar, be
 it a bad one. A rejected bar is asked for again, three answers in all, the last two of which
@@ -17,7 +17,8 @@ after hours and days (`again_at`, on the market clock), as rejected bars are. Af
 a symbol that trades no more (`delisted.py`) it is `delisted`, asked for or not.
 
 What belongs here: pure judgement over instants. What does not: where the ledger lives
-(`resources/ledger.py`), what is asked next (`plan.py`), and what is likely (`doubt.py`).
+(`resources/bars/ledger.py`), what is asked next (`policy/request_windows.py`), and what is likely
+(`doubt.py`).
 """
 
 from __future__ import annotations

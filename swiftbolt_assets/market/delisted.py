@@ -8,7 +8,8 @@ the symbol once, holds it no more.
 
 A symbol that trades no more is asked about once a month, a thirtieth of them a day, until a bar
 ends it. What belongs here: pure decisions over dates. What does not: who is silent
-(`resources/delisted.py`), what follows (SQL of migration 0020, `coverage.py`).
+(`resources/bars/delisted.py`), what follows (`migrations/functions/delisted.sql`,
+`coverage.py`).
 """
 
 from __future__ import annotations

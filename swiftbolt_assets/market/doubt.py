@@ -19,7 +19,7 @@ say nothing there; a listing and a lost beginning look the same until time has p
 
 What belongs here: pure judgement over patterns of absent quarter hours, and the times of asking
 again. What does not: how many answers must agree before (`coverage.py`), where the evidence comes
-from (`resources/ledger.py`).
+from (`resources/bars/witnesses.py`).
 """
 
 from __future__ import annotations

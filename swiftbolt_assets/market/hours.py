@@ -3,7 +3,7 @@
 Regular hours only, early closes and holidays included (`sessions.py`).
 
 What belongs here: pure answers; `now` is an argument. What does not: who is refreshed when
-(`live.py`).
+(`policy/freshness.py`).
 """
 
 from __future__ import annotations

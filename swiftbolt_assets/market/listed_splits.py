@@ -11,7 +11,7 @@ list counts as it stands; the same split listed twice close together counts once
 
 What belongs here: that judgement, and the nights that do not fit. What does not: folding
 (`splits.py`), how unlikely a jump is (`nights.py`), where a judgement is kept
-(`resources/split_judging.py`).
+(`resources/bars/split_judging.py`).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ factor as the price and stay there, a smaller jump is enough; where shares and d
 on the day, it was news.
 
 What belongs here: pure arithmetic over the sessions of one symbol. What does not: which splits
-are listed (`listed_splits.py`), reading sessions (`resources/splits.py`).
+are listed (`listed_splits.py`), reading sessions (`resources/bars/splits.py`).
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ a real spike that was traded: what is far is to be asked for again and kept when
 agrees (`agrees`).
 
 What belongs here: judgement by the symbol's own prices. What does not: what cannot be for any
-symbol (`validation.py`), and the asking (`assets/filling.py`).
+symbol (`validation.py`), and the asking (`filling/filler.py`).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ What cannot be told: a session of few bars, unless the reply's others tell; and 
 session overlaps or equals.
 
 What belongs here: this comparison. What does not: what a reply shows by itself (`trust.py`), what
-is far from its neighbours (`outliers.py`), and asking again (`swiftbolt_assets/assets/filling.py`).
+is far from its neighbours (`outliers.py`), and asking again (`swiftbolt_assets/filling/filler.py`).
 """
 
 from __future__ import annotations

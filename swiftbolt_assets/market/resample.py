@@ -5,7 +5,8 @@ Buckets start at the session's open (09:30 New York time), so a full day has sev
 "dynamic" windows are wrong half of the year: they step in absolute time from midnight.
 
 What belongs here: the aggregation. What does not: when a session may be derived
-(`coverage.py`: only from the whole session) and the SQL form that checks it (`resources/bars.py`).
+(`coverage.py`: only from the whole session) and the SQL form that checks it
+(`resources/bars/ledger.py`).
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ no short decimal (1:3), as many as keep two neighbouring raw prices apart. A raw
 decimals counts as one of 8, a volume as one of 6. What no split touches is not rounded.
 
 What belongs here: pure arithmetic over frames. What does not: which listed splits count, and on
-which day (`listed_splits.py`), where splits live (`resources/splits.py`), how a provider spells
-them (`resources/polygon_splits.py`).
+which day (`listed_splits.py`), where splits live (`resources/bars/splits.py`), how a provider
+spells them (its folder).
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
-"""What a ticker symbol is, how people type it, and its spelling at each provider.
+"""What a ticker symbol is, and how people type it.
 
-The canonical form is Massive's (Polygon's), whose tickers are case-coded as on the consolidated
-tape: `BACpL` is a preferred share, `ABCr` a right, `ABCw` is when-issued, and `BCpC` is another
-company than `BCPC`. A dot sets off a class (`BRK.B`), units (`ABC.U`), warrants and their series
-(`ABC.WS.A`). So nothing here folds case, but one rule: what is typed in small letters alone means
-capitals. No ticker is written so, since each begins with a capital.
+The canonical form is case-coded as on the consolidated tape: `BACpL` is a preferred share, `ABCr` a
+right, `ABCw` is when-issued, and `BCpC` is another company than `BCPC`. A dot sets off a class
+(`BRK.B`), units (`ABC.U`), warrants and their series (`ABC.WS.A`). So nothing here folds case, but
+one rule: what is typed in small letters alone means capitals. No ticker is written so, since each
+begins with a capital.
 
 SQL's `canonical_symbol` is the same rule; a test holds the two together. Whether a well-formed
-symbol exists is settled by the providers' answers.
+symbol exists is settled by the providers' answers. A provider's spelling is its record's
+(`resources/providers/capabilities.py`).
 """
 
 from __future__ import annotations
@@ -55,17 +56,3 @@ def parse_symbol(text: str) -> str:
 def is_symbol(text: str) -> bool:
     """Return whether a text is a canonical symbol."""
     return _SYMBOL.fullmatch(text) is not None
-
-
-def tradier_symbol(symbol: str) -> str | None:
-    """Return Tradier's spelling of a canonical symbol; None where it has none.
-
-    Tradier knows no case: asked for `BCpC`, it answers for `BCPC`.
-    """
-    return None if symbol != symbol.upper() else symbol.replace(".", "/")
-
-
-def from_tradier(text: str) -> str | None:
-    """Return the canonical symbol of Tradier's spelling; None where it is none."""
-    symbol = text.replace("/", ".")
-    return symbol if is_symbol(symbol) and tradier_symbol(symbol) is not None else None

@@ -18,8 +18,7 @@ sessions of a reply without extended hours; and any of a thin symbol with a hand
 session, since one with five or less says nothing.
 
 What belongs here: doubts about the reply. What does not: single bars (`validation.py`,
-`outliers.py`), what it proves (`coverage.py`), and the units of its stamps
-(`resources/polygon_reply.py`).
+`outliers.py`), what it proves (`coverage.py`), and the units of its stamps (a provider's folder).
 """
 
 from __future__ import annotations

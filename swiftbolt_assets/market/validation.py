@@ -6,7 +6,8 @@ lots count in it and in the volume but set no price.
 
 What belongs here: rules about single bars and their neighbours in one reply. What does not:
 whether the reply is complete (`coverage.py`), believable as a whole (`trust.py`) or well-formed
-(`resources/polygon.py`), and prices that could be, but not of this symbol (`outliers.py`).
+(a provider's folder), and prices that could be, but not of this symbol
+(`outliers.py`).
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _SLOT_US = 15 * 60 * 1_000_000
 
 #: No share has cost ten million dollars (the dearest, BRK.A, costs 0.8 million); no quarter hour
 #: has seen a hundred billion shares (all of the US market trades some 20 billion a day) or a
-#: billion trades. The table refuses the same (`migrations/sql/0010_values.sql`).
+#: billion trades. The table refuses the same (`migrations/sql/0025_bars.sql`).
 PRICE_LIMIT = 1e7
 VOLUME_LIMIT = 1e11
 TRADES_LIMIT = 10**9

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from alembic import op
+
 from swiftbolt_assets.migrations.plain_sql import run_sql
 
 revision = ${repr(up_revision)}
@@ -11,8 +13,5 @@ depends_on = None
 
 
 def upgrade() -> None:
-    run_sql("${up_revision}_topic.sql")
-
-
-def downgrade() -> None:
-    run_sql("${up_revision}_down.sql")
+    """${message}."""
+    run_sql(op.get_bind().connection.driver_connection, "sql/${up_revision}_topic.sql")

@@ -7,7 +7,7 @@
 \echo '1. Coverage of AAPL, MSFT, NVDA, TSLA and GOOGL'
 select c.symbol, t.timeframe::text, b.bars, b.earliest, b.latest
   from unnest(array['AAPL', 'MSFT', 'NVDA', 'TSLA', 'GOOGL']) with ordinality c (symbol, place)
-  cross join unnest(array['h1', 'h4', 'm15']::timeframe[]) t (timeframe)
+  cross join unnest(stored_timeframes()) t (timeframe)
   left join symbols s on s.ticker = c.symbol
   cross join lateral (
     select count(distinct o.ts) as bars, min(o.ts) as earliest, max(o.ts) as latest
@@ -27,7 +27,7 @@ select d.timeframe::text, count(*) as total, count(*) filter (where d.enabled) a
   min(d.priority) filter (where d.enabled) as min_priority,
   max(d.priority) filter (where d.enabled) as max_priority
   from job_definitions d
- where d.timeframe in ('h1', 'h4', 'm15')
+ where d.timeframe = any (stored_timeframes())
  group by d.timeframe
  order by d.timeframe::text;
 
@@ -39,7 +39,7 @@ select c.timeframe::text, count(*) as symbols,
   -- Of each symbol's last run only: the stored bars are in the reports 1, 6 and 9.
   coalesce(sum(c.last_rows_written), 0)::bigint as rows_of_last_runs
   from coverage_status c
- where c.timeframe in ('h1', 'h4', 'm15')
+ where c.timeframe = any (stored_timeframes())
  group by c.timeframe
  order by c.timeframe::text;
 
@@ -108,7 +108,7 @@ with today as materialized (
     left join ledger l on l.symbol_id = s.id
     left join spans p on p.first = l.first
     left join active a on a.job_def_id = d.id
-   where d.enabled and d.job_type <> 'run_forecast' and d.timeframe in ('h1', 'h4', 'm15')
+   where d.enabled and d.job_type <> 'run_forecast' and d.timeframe = any (stored_timeframes())
      and (a.job_def_id is not null or case
        when w.start is null then false
        when l.first is null or w.start < l.first then true
@@ -183,7 +183,7 @@ with counted as (
     count(r.id) filter (
       where (r.status = 'queued' and coalesce(r.next_attempt_at, r.created_at) < h.since)
         or (r.status = 'running' and r.updated_at < h.since)) as late
-    from unnest(array['h1', 'h4', 'm15']::timeframe[]) t (timeframe)
+    from unnest(stored_timeframes()) t (timeframe)
     cross join (select now() - interval '1 hour' as since) h
     left join job_runs r on r.timeframe = t.timeframe
      and (r.status in ('queued', 'running') or r.updated_at >= h.since)

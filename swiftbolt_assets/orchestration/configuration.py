@@ -2,18 +2,20 @@
 
 The templates are `profiles/*.yaml`; credentials stay in the environment, or in Kubernetes' secrets,
 which they name. What belongs here: their text. What does not: where it is written (`instance.py`,
-`cli/environment.py`).
+`cli/commands/env.py`).
 """
 
 from __future__ import annotations
 
+import json
 from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
+from resources.providers.registry import PROVIDERS
+from swiftbolt_assets.database_url import DatabaseUrl
 from swiftbolt_assets.errors import ConfigurationError
-from swiftbolt_assets.market.lanes import shared_slots
+from swiftbolt_assets.policy.admission import shared_slots
 
 if TYPE_CHECKING:
     from swiftbolt_assets.settings import Settings
@@ -52,8 +54,10 @@ def configuration_files(settings: Settings, dagster_url: str) -> dict[str, str]:
         values |= {
             "first_date": settings.first_date,
             "shards": settings.shards,
-            "polygon_per_minute": settings.polygon_per_minute,
-            "tradier_per_minute": settings.tradier_per_minute,
+            "budgets": "\n  ".join(
+                f'{provider.per_minute_variable}: "{settings.providers[provider.name].per_minute}"'
+                for provider in PROVIDERS
+            ),
             "resample_h1": str(settings.resample_h1).lower(),
             "resample_h4": str(settings.resample_h4).lower(),
         }
@@ -85,18 +89,17 @@ def _image(settings: Settings) -> dict[str, object]:
 
 
 def _database(settings: Settings, dagster_url: str) -> dict[str, object]:
-    parts = urlsplit(dagster_url)
-    if settings.database_url is None or not (parts.hostname and parts.username):
+    url = DatabaseUrl.parse(dagster_url)
+    is_reached = url.host and not url.host.startswith("/")
+    if settings.database_url is None or not (is_reached and url.user):
         raise ConfigurationError(
             "SWIFTBOLT_DATABASE_URL: the profile k8s needs a Postgres that pods reach; use "
             "postgresql://USER:PASSWORD@HOST:5432/DATABASE"
         )
-    return {
-        "host": parts.hostname,
-        "port": parts.port or _POSTGRES_PORT,
-        "user": f'"{unquote(parts.username)}"',
-        "database": f'"{unquote(parts.path.strip("/"))}"',
-    }
+    # Each is a string of YAML's, too.
+    named = {"host": url.host, "user": url.user, "database": url.database}
+    quoted = {name: json.dumps(value, ensure_ascii=False) for name, value in named.items()}
+    return quoted | {"port": url.port or _POSTGRES_PORT}
 
 
 def _template(name: str) -> Template:

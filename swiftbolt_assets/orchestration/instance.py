@@ -5,27 +5,26 @@ is never edited by hand. Dagster keeps its tables in a database of its own, whos
 driver: SQLAlchemy would take psycopg 3 otherwise, on which Dagster's storage fails.
 
 What belongs here: what Dagster needs before it starts. What does not: its processes
-(`processes.py`) and what it runs (`launching.py`).
+(`orchestration/platform/processes.py`) and what it runs (`launching.py`).
 """
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import psycopg.sql
 
-from resources.connecting import connect, first_line
-from resources.dagster_state import DagsterState
-from resources.embedded import locate
-from resources.postgres import Database, sibling_database
-from resources.symbols import partition_tickers
-from swiftbolt_assets.assets.batches import EVENT_BATCH_SIZE, EVENT_BATCH_VARIABLE
+from resources.bars.symbols import partition_tickers
+from resources.platform.dagster_state import DagsterState
+from resources.postgres.connection import connect, first_line
+from resources.postgres.database import Database, sibling_database
+from resources.postgres.embedded.server import DAGSTER_DATABASE, locate
+from swiftbolt_assets.database_url import DatabaseUrl
 from swiftbolt_assets.errors import StorageError
-from swiftbolt_assets.market.shards import Shards
 from swiftbolt_assets.orchestration.configuration import dagster_yaml
+from swiftbolt_assets.policy.shards import Shards
 from swiftbolt_assets.settings import CLOCK_OFFSET
 
 if TYPE_CHECKING:
@@ -37,6 +36,11 @@ if TYPE_CHECKING:
     from swiftbolt_assets.settings import Settings
 
 DAGSTER_URL = "SWIFTBOLT_DAGSTER_URL"
+#: The code location that holds all assets, as Dagster names it.
+LOCATION = "swiftbolt"
+#: Dagster stores a batch of events when it is this long, if told so by this variable.
+EVENT_BATCH_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
+EVENT_BATCH_SIZE = 500
 
 
 def dagster_home(settings: Settings) -> Path:
@@ -65,29 +69,22 @@ def dagster_environment(settings: Settings) -> dict[str, str]:
 
 def dagster_url(settings: Settings) -> str:
     """Return the URL of Dagster's database, driver included."""
-    if settings.dagster_url:
-        url = settings.dagster_url
-    elif settings.database_url:
-        url = sibling_database(settings.database_url, "_dagster")
-    else:
-        url = locate(settings.home).url("swiftbolt_dagster")
-    return urlunsplit(urlsplit(url)._replace(scheme="postgresql+psycopg2"))
+    return DatabaseUrl.parse(plain_dagster_url(settings)).for_dagster
 
 
 def plain_dagster_url(settings: Settings) -> str:
     """Return the URL of Dagster's database as libpq takes it."""
-    return f"postgresql://{dagster_url(settings).partition('://')[2]}"
+    if settings.dagster_url:
+        return settings.dagster_url
+    if settings.database_url:
+        return sibling_database(settings.database_url, "_dagster")
+    return locate(settings.home).url(DAGSTER_DATABASE)
 
 
-def dagster_revisions() -> set[str]:
-    """Return every revision of Dagster's schema that this code knows."""
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
-    from dagster._core.storage.sql import ALEMBIC_SCRIPTS_LOCATION
-
-    config = Config()
-    config.set_main_option("script_location", ALEMBIC_SCRIPTS_LOCATION)
-    return {found.revision for found in ScriptDirectory.from_config(config).walk_revisions()}
+def dagster_database(settings: Settings) -> Database:
+    """Return Dagster's database, which an error names by the setting that it comes from."""
+    variable = DAGSTER_URL if settings.dagster_url else "SWIFTBOLT_DATABASE_URL"
+    return Database(plain_dagster_url(settings), settings.clock.offset, variable=variable)
 
 
 def prepare_dagster(settings: Settings, database: Database) -> bool:
@@ -105,7 +102,10 @@ def prepare_dagster(settings: Settings, database: Database) -> bool:
         return False
     with database.connect() as lock:
         lock.execute("select pg_advisory_lock(hashtextextended('swiftbolt dagster schema', 0))")
-        _ensure_database(plain_dagster_url(settings), database)
+        url = plain_dagster_url(settings)
+        _ensure_database(url, database)
+        # Dagster would go on from whatever revision it finds there.
+        DagsterState(Database(url, settings.clock.offset)).revision()
         with open_instance(settings) as instance:
             instance.get_runs_count()
             is_older = _is_older(instance)
@@ -117,7 +117,7 @@ def prepare_dagster(settings: Settings, database: Database) -> bool:
 
 def _is_prepared(settings: Settings, tickers: Iterable[str]) -> bool:
     """Return whether Dagster's database has all that it needs; Dagster is not imported for that."""
-    state = DagsterState(Database(plain_dagster_url(settings), settings.clock.offset))
+    state = DagsterState(dagster_database(settings))
     divided = Shards(settings.shards).divided(tickers)
     try:
         return state.is_newest() and state.has_partitions(
@@ -175,7 +175,7 @@ def _ensure_database(url: str, bars: Database) -> None:
     try:
         connect(url, variable=DAGSTER_URL).close()
     except psycopg.Error as error:
-        name = urlsplit(url).path.strip("/")
+        name = DatabaseUrl.parse(url).database
         with bars.connect() as connection:
             there = connection.execute("select from pg_database where datname = %s", (name,))
             if there.fetchone() is not None:

@@ -12,23 +12,26 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
+from uuid import uuid4
 
-from resources.connecting import first_line
+from resources.postgres.connection import first_line
 from swiftbolt_assets.assets.bars import FORCE_TAG, PRIORITY_TAG, PROBE_TAG, RECHECK_TAG
-from swiftbolt_assets.assets.describing import asset_specs
-from swiftbolt_assets.assets.partitions import BarKey
+from swiftbolt_assets.assets.catalogue import asset_specs
+from swiftbolt_assets.assets.partitions import RANGE_END_TAG, RANGE_START_TAG, BarKey
+from swiftbolt_assets.dagster_private.storage import STORAGE_ERRORS
 from swiftbolt_assets.errors import StorageError, SwiftBoltError
-from swiftbolt_assets.market.lanes import URGENT
-from swiftbolt_assets.market.shards import Shards
 from swiftbolt_assets.orchestration.failures import is_interruption, reason_of
-from swiftbolt_assets.orchestration.graphql import ask
 from swiftbolt_assets.orchestration.instance import (
+    LOCATION,
     add_partitions,
     add_symbols,
     open_instance,
 )
-from swiftbolt_assets.orchestration.lost_runs import STORAGE_ERRORS, running_here
-from swiftbolt_assets.orchestration.presence import answers, find_platform
+from swiftbolt_assets.orchestration.lost_runs import running_here
+from swiftbolt_assets.orchestration.platform.presence import answers, find_platform
+from swiftbolt_assets.orchestration.platform.web_ui import ask
+from swiftbolt_assets.policy.admission import URGENT
+from swiftbolt_assets.policy.shards import Shards
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,19 +46,18 @@ if TYPE_CHECKING:
         RunRequest,
     )
 
-    from resources.rechecks import Recheck
-    from resources.work import Claim, Slice
+    from resources.queue.rechecks import Recheck
+    from resources.queue.slices import Claim, Slice
     from swiftbolt_assets.market.sessions import Calendar
-    from swiftbolt_assets.market.shards import Shard
-    from swiftbolt_assets.orchestration.presence import Platform
+    from swiftbolt_assets.orchestration.platform.presence import Platform
+    from swiftbolt_assets.policy.shards import Shard
     from swiftbolt_assets.settings import Settings
 
 T = TypeVar("T")
 
-LOCATION = "swiftbolt"
 #: Marks the runs and the backfill of a claim.
 CLAIM_TAG = "swiftbolt/claim"
-#: What the limits on Dagster's runs go by (`instance.py`).
+#: What the limits on Dagster's runs go by (`configuration.py`).
 LANE_TAG = "swiftbolt/lane"
 FILL_TAG = "swiftbolt/fill"
 #: So many slices go first as one plain run: what a minute's smallest budget carries. A backfill
@@ -105,8 +107,8 @@ class RunSpec:
     def tags(self) -> dict[str, str]:
         """Return the run's tags."""
         tags = {
-            "dagster/asset_partition_range_start": str(BarKey(self.first, self.symbol)),
-            "dagster/asset_partition_range_end": str(BarKey(self.last, self.symbol)),
+            RANGE_START_TAG: str(BarKey(self.first, self.symbol)),
+            RANGE_END_TAG: str(BarKey(self.last, self.symbol)),
             PRIORITY_TAG: str(self.priority),
             FILL_TAG: "true",
             "symbol": self.symbol,
@@ -130,7 +132,8 @@ def requests_for(
 
     """
     from dagster import MultiPartitionKey, RunRequest
-    from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
+
+    from swiftbolt_assets.dagster_private.backfills import backfill_request
 
     assets = [spec.key for spec in asset_specs(shard)]
     first = _in_a_row(claim.slices, calendar)
@@ -153,12 +156,10 @@ def requests_for(
         }
         subset = partitions.empty_subset().with_partition_keys(keys)
         requests.append(
-            RunRequest.for_asset_graph_subset(
-                # Its serializer hides the constructor from the type checker.
-                AssetGraphSubset(  # type: ignore[call-arg]
-                    partitions_subsets_by_asset_key=dict.fromkeys(assets, subset),
-                ),
-                tags={
+            backfill_request(
+                assets,
+                subset,
+                {
                     PRIORITY_TAG: str(claim.priority),
                     "symbol": claim.symbol,
                     CLAIM_TAG: str(claim.claim_id),
@@ -215,22 +216,24 @@ def run_here(settings: Settings, job: JobDefinition, spec: RunSpec) -> None:
 
     """
     from dagster import DagsterExecutionInterruptedError
-    from dagster._core.utils import make_new_run_id
 
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    run_id = make_new_run_id()
-    with open_instance(settings) as instance, running_here(settings, run_id):
+    run_id = str(uuid4())
+    with open_instance(settings) as instance:
         add_partitions(instance, [spec.symbol], Shards(settings.shards))
-        try:
-            result = job.execute_in_process(
-                instance=instance,
-                tags=spec.tags,
-                raise_on_error=False,
-                run_config=quiet,
-                run_id=run_id,
-            )
-        except DagsterExecutionInterruptedError:
-            raise KeyboardInterrupt from None
+        with running_here(settings, run_id):
+            try:
+                result = job.execute_in_process(
+                    instance=instance,
+                    tags=spec.tags,
+                    raise_on_error=False,
+                    run_config=quiet,
+                    run_id=run_id,
+                )
+            except DagsterExecutionInterruptedError:
+                result = None
+        if result is None:
+            raise KeyboardInterrupt
         if not result.success:
             failures = [e for e in result.all_events if e.is_step_failure]
             if any(map(is_interruption, failures)):
@@ -324,15 +327,16 @@ def _awaited(settings: Settings, instance: DagsterInstance, run_id: str) -> Dags
 def _successor(settings: Settings, instance: DagsterInstance, run_id: str) -> str | None:
     """Return the run that Dagster starts in place of one whose process died, None without."""
     import dagster as dg
-    from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
+
+    from swiftbolt_assets.dagster_private.run_tags import SUCCESSOR_TAG, WILL_RETRY_TAG
 
     started = time.monotonic()
     while True:
         run = _patiently(lambda: instance.get_run_by_id(run_id))
         if run is None or run.status is not dg.DagsterRunStatus.FAILURE:
             return None
-        if AUTO_RETRY_RUN_ID_TAG in run.tags:
-            return run.tags[AUTO_RETRY_RUN_ID_TAG]
+        if SUCCESSOR_TAG in run.tags:
+            return run.tags[SUCCESSOR_TAG]
         # Dagster settles whether it retries a moment after the failure.
         will_retry = run.tags.get(WILL_RETRY_TAG)
         patience = {None: _SETTLED_S, "true": _PATIENCE_S}.get(will_retry, 0.0)

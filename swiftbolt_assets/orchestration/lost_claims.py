@@ -2,7 +2,8 @@
 
 A run may have been killed, with its code server or its daemon, or never been created; Dagster's
 storage says which runs and backfills of a claim live. What belongs here: this comparison. What
-does not: giving back (`resources/work.py`), and runs whose process is gone (`lost_runs.py`).
+does not: giving back (`resources/queue/slices.py`), and runs whose process is gone
+(`lost_runs.py`).
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from dagster import DagsterRunStatus, RunsFilter
-from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
+from swiftbolt_assets.dagster_private.backfills import (
+    NOT_FINISHED_STATUSES,
+    BulkActionsFilter,
+    BulkActionStatus,
+)
 from swiftbolt_assets.orchestration.launching import CLAIM_TAG
 
 if TYPE_CHECKING:
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
 
     from dagster import DagsterInstance, DagsterRun, RunRecord
 
-    from resources.work import OpenClaim, WorkQueue
+    from resources.queue.slices import OpenClaim, WorkQueue
 
 #: A claim becomes a run within this time, or its daemon died between the two.
 _LAUNCH_S = 60.0

@@ -13,14 +13,10 @@ import fcntl
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import dagster as dg
-from dagster._core.storage.tags import GRPC_INFO_TAG
-from dagster_postgres.utils import DagsterPostgresException
-from sqlalchemy.exc import SQLAlchemyError
-
-from resources.connecting import first_line
+from resources.platform.dagster_state import DagsterState
+from resources.postgres.connection import first_line
 from swiftbolt_assets.errors import StorageError
-from swiftbolt_assets.orchestration.instance import open_instance
+from swiftbolt_assets.orchestration.instance import dagster_database, open_instance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,26 +24,19 @@ if TYPE_CHECKING:
 
     from swiftbolt_assets.settings import Settings
 
-#: What Dagster's storage raises when its database is away.
-STORAGE_ERRORS = (SQLAlchemyError, DagsterPostgresException)
-_UNDER_WAY = [
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
-
 
 @contextmanager
 def running_here(settings: Settings, run_id: str) -> Iterator[None]:
-    """Say that a run lives in this process until the block ends."""
+    """Say that a run lives in this process until the block ends.
+
+    After an error the mark stays: the database may not have heard of the run's end.
+    """
     path = _marks(settings) / run_id
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as mark:
         fcntl.flock(mark, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+        yield
+        path.unlink(missing_ok=True)
 
 
 def lost_runs(settings: Settings) -> list[str]:
@@ -59,12 +48,12 @@ def lost_runs(settings: Settings) -> list[str]:
         StorageError: Dagster's database does not answer.
 
     """
-    with _storage(settings) as instance:
-        return [
-            run.run_id
-            for run in instance.get_runs(filters=dg.RunsFilter(statuses=_UNDER_WAY))
-            if GRPC_INFO_TAG in run.tags or _is_dead(_marks(settings) / run.run_id)
-        ]
+    under_way = DagsterState(dagster_database(settings)).runs_under_way()
+    return [
+        run_id
+        for run_id, is_below in under_way.items()
+        if is_below or _is_dead(_marks(settings) / run_id)
+    ]
 
 
 def fail_runs(settings: Settings, run_ids: list[str]) -> None:
@@ -74,19 +63,18 @@ def fail_runs(settings: Settings, run_ids: list[str]) -> None:
         StorageError: Dagster's database does not answer.
 
     """
-    with _storage(settings) as instance:
-        for run_id in run_ids:
-            run = instance.get_run_by_id(run_id)
-            if run is not None and not run.is_finished:
-                instance.report_run_failed(run, "the process that ran it was killed")
-            (_marks(settings) / run_id).unlink(missing_ok=True)
+    if not run_ids:
+        return
+    # Dagster is imported where there are any: a platform's supervisor does without.
+    from swiftbolt_assets.dagster_private.storage import STORAGE_ERRORS
 
-
-@contextmanager
-def _storage(settings: Settings) -> Iterator[dg.DagsterInstance]:
     try:
         with open_instance(settings) as instance:
-            yield instance
+            for run_id in run_ids:
+                run = instance.get_run_by_id(run_id)
+                if run is not None and not run.is_finished:
+                    instance.report_run_failed(run, "the process that ran it was killed")
+                (_marks(settings) / run_id).unlink(missing_ok=True)
     except STORAGE_ERRORS as error:
         raise StorageError(f"Dagster's database: {first_line(error)}") from error
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from resources.providers.registry import HISTORY
 from swiftbolt_assets.simulator.config import SimulatorConfig
 
 if TYPE_CHECKING:
     from swiftbolt_assets.settings import Settings
 
-FREE_PLAN_REQUESTS = 5
-FREE_PLAN_YEARS = 2
+_FREE_PLAN_YEARS = 2
 
 
 def simulator_config(settings: Settings) -> SimulatorConfig:
@@ -21,6 +21,6 @@ def simulator_config(settings: Settings) -> SimulatorConfig:
     free = settings.simulator_plan == "free"
     return SimulatorConfig(
         now=settings.clock.now,
-        polygon_requests_per_minute=FREE_PLAN_REQUESTS if free else 0,
-        horizon_years=FREE_PLAN_YEARS if free else None,
+        polygon_requests_per_minute=HISTORY.per_minute if free else 0,
+        horizon_years=_FREE_PLAN_YEARS if free else None,
     )

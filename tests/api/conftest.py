@@ -17,10 +17,10 @@ import polars as pl
 import psycopg
 import pytest
 
-from resources.bars import BarStore
-from resources.postgres import Database, sibling_database
-from resources.sessions_write import SessionsWrite
-from resources.work import WorkQueue
+from resources.bars.session_write import SessionsWrite
+from resources.bars.store import BarStore
+from resources.postgres.database import Database, sibling_database
+from resources.queue.slices import WorkQueue
 from swiftbolt_assets.api.keys import api_keys
 from swiftbolt_assets.api.server import listening, server
 from swiftbolt_assets.market.bars import BAR_SCHEMA
@@ -121,8 +121,7 @@ class Api:
             "coverage_status", "heartbeats", "provider_health",
             "rate_waiter", "rate_slot", "rate_limit",
         )  # fmt: skip
-        for table in tables:
-            self.sql(f"delete from {table}")
+        self.sql("; ".join(f"delete from {table}" for table in tables))
 
     @property
     def queue(self) -> WorkQueue:

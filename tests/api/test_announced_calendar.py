@@ -5,18 +5,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from swiftbolt_assets.cli import main as command_line
-
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
     from pathlib import Path
+
+    from rehearsal.commands import Commands
 
 pytestmark = pytest.mark.slow
 
@@ -25,26 +23,18 @@ MONDAY = "2026-11-23"
 
 
 @pytest.fixture
-def run(api: Any, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def run(
+    api: Any, tmp_path: Path, surroundings: dict[str, str], commands: Commands
+) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Return what runs a command on the server's database, in a process of its own."""
-    strange = ("SWIFTBOLT_", "POLYGON_", "TRADIER_", "DAGSTER_", "PG")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(strange)}
-    environment = {
-        **kept,
+    environment = surroundings | {
         "SWIFTBOLT_HOME": str(tmp_path),
         "SWIFTBOLT_DATABASE_URL": api.database.url,
         "SWIFTBOLT_NOW": "2026-11-20T17:30:00-05:00",
     }
 
     def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", command_line.__name__, "calendar", *arguments],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        return commands.run("calendar", *arguments, env=environment)
 
     return command
 

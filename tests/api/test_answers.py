@@ -180,7 +180,7 @@ def test_an_unexpected_failure_is_one_line_and_logged_without_a_key(
     def fails(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("swiftbolt_assets.api.symbols.search_symbols", fails)
+    monkeypatch.setattr("swiftbolt_assets.api.routes.symbols.search_symbols", fails)
     reply = api.get("symbols-search?q=a")
     assert (reply.status, reply.error) == (500, "Internal server error")
     assert "GET /functions/v1/symbols-search failed" in caplog.text

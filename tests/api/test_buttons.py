@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
-from resources.rechecks import Recheck, RecheckBook
+from resources.queue.rechecks import Recheck, RecheckBook
 from swiftbolt_assets.errors import BadRequestError, KeyRefusedError, UnavailableError
 
 if TYPE_CHECKING:
@@ -184,8 +184,9 @@ def test_what_fails_for_now_is_pending_and_asked_again_a_minute_later(filled: An
         assert told["success"] is True
         wait = "select extract(epoch from due_at - request_at)::float8 from rechecks"
         assert filled.sql(wait) == [(60,)]
-        for _ in range(5):
-            filled.post("reload-watchlist-data", {})
+        # Each waits some ten seconds for what is pending.
+        with ThreadPoolExecutor(5) as people:
+            list(people.map(lambda _: filled.post("reload-watchlist-data", {}), range(5)))
         assert worker.asked == ["AAPL"]
 
 

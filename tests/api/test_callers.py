@@ -1,6 +1,5 @@
 """Who gets in: every route against every wrong credential."""
 
-# ruff: noqa: N802 - a test's name carries the feature row's id
 # ruff: noqa: ANN401 - the fixtures' types live in conftest.py, which tests cannot import
 
 from __future__ import annotations
@@ -104,7 +103,7 @@ def test_no_wrong_credential_opens_a_function_and_each_is_told_what_is_wrong_wit
 
 
 @pytest.mark.parametrize(("method", "path"), FUNCTIONS)
-def test_A33_only_the_service_key_opens_the_operators_functions(
+def test_only_the_service_key_opens_the_operators_functions(
     api: Any, token: Callable[..., str], method: str, path: str
 ) -> None:
     """Failure mode 42: anybody could burn the request budget."""

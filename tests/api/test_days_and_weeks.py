@@ -19,8 +19,8 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import pytest
 
-from resources.bars import BarStore
-from resources.sessions_write import SessionsWrite
+from resources.bars.session_write import SessionsWrite
+from resources.bars.store import BarStore
 from swiftbolt_assets.market.bars import BAR_SCHEMA
 from swiftbolt_assets.market.coverage import SessionCoverage, State
 from swiftbolt_assets.market.resample import resample
@@ -281,7 +281,7 @@ def test_pages_hold_the_whole_history_without_gap_or_double(
     """`older_before` is the next page's `end` as it stands; a timestamp of two providers is one."""
     whole = stored.drawn(timeframe)
     most = max(len(whole) // 7, 10)
-    monkeypatch.setattr("resources.chart.MOST", most)
+    monkeypatch.setattr("resources.bars.chart.MOST", most)
     seen: list[dict[str, Any]] = []
     more: dict[str, Any] = {}
     while True:

@@ -1,6 +1,5 @@
 """The stream of events: what a watcher hears, how soon, and what it costs."""
 
-# ruff: noqa: N802 - a test's name carries the feature row's id
 # ruff: noqa: ANN401 - the fixtures' types live in conftest.py, which tests cannot import
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
-from swiftbolt_assets.api.news import Watcher, sse
+from swiftbolt_assets.api.broadcast import Watcher, sse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +97,7 @@ def ensure(api: Any, symbol: str = "AAPL", timeframe: str = "m15", days: int = 3
 
 
 @pytest.mark.parametrize("timeframe", ["m15", "h1", "h4", "d1"])
-def test_A36_A54_progress_comes_at_once_and_is_what_a_poll_answers(
+def test_progress_comes_at_once_and_is_what_a_poll_answers(
     api: Any, watch: Callable[[str], Stream], timeframe: str
 ) -> None:
     polled = ensure(api, timeframe=timeframe)
@@ -120,7 +119,7 @@ def test_a_symbol_that_nobody_wants_yet_is_told_of_once_somebody_does(
         assert stream.wait("progress")["status"] == "gaps_detected"
 
 
-def test_A3_stored_bars_are_told_and_can_be_asked_for(
+def test_stored_bars_are_told_and_can_be_asked_for(
     api: Any, watch: Callable[[str], Stream]
 ) -> None:
     ensure(api)
@@ -139,7 +138,7 @@ def test_A3_stored_bars_are_told_and_can_be_asked_for(
         assert other.heard == []
 
 
-def test_A37_the_stream_tells_the_end(api: Any, watch: Callable[[str], Stream]) -> None:
+def test_the_stream_tells_the_end(api: Any, watch: Callable[[str], Stream]) -> None:
     ensure(api)
     with watch("symbol=AAPL") as stream:
         api.queue.claim(least_priority=0)
@@ -201,7 +200,7 @@ def test_what_leaves_is_forgotten(
 def test_too_many_streams_are_refused_with_a_time_to_come_back(
     api: Any, watch: Callable[[str], Stream], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("swiftbolt_assets.api.news._MOST_WATCHERS", 2)
+    monkeypatch.setattr("swiftbolt_assets.api.broadcast._MOST_WATCHERS", 2)
     with watch("symbol=AAPL"), watch("symbol=TSLA"):
         reply = api.get("events?symbol=AAPL")
         assert reply.status == 503

@@ -297,7 +297,7 @@ def test_on_loopback_a_web_page_cannot_rebind_its_name_to_this_server(
 def test_a_database_that_is_busy_is_a_503_with_a_time_to_come_back(
     api: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resources.callers._STATEMENT_S", 0.3)
+    monkeypatch.setattr("resources.postgres.callers._STATEMENT_S", 0.3)
     with psycopg.connect(api.database.url) as other:
         other.execute("lock table job_definitions in access exclusive mode")
         began = time.monotonic()

@@ -125,7 +125,7 @@ def test_tokens_of_an_identity_provider_open_by_its_public_keys(
             assert issuer.asked <= 2
 
             # A new key is found once half a minute has passed.
-            monkeypatch.setattr("resources.jwks._AGAIN_S", 0.0)
+            monkeypatch.setattr("resources.providers.jwks._AGAIN_S", 0.0)
             renewed = rsa.generate_private_key(65537, 2048)
             issuer.publish(third=renewed)
             assert opens(issuer.sign(user, renewed, "RS256", "third"))

@@ -1,6 +1,5 @@
 """The operator's functions: a tick, the queue's state, another try, one slice at once."""
 
-# ruff: noqa: N802 - a test's name carries the feature row's id
 # ruff: noqa: ANN401 - the fixtures' types live in conftest.py, which tests cannot import
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ def want(api: Any, symbol: str = "AAPL", days: int = 730) -> None:
     assert api.post("ensure-coverage", body).status == 200
 
 
-def test_A32_B60_a_tick_without_definitions_has_nothing_to_do(operate: Callable[..., Any]) -> None:
+def test_a_tick_without_definitions_has_nothing_to_do(operate: Callable[..., Any]) -> None:
     nothing = {"scanned": 0, "slices_created": 0, "jobs_dispatched": 0, "errors": []}
     assert operate().json == {"message": "No jobs to process", "results": nothing}
 
@@ -50,7 +49,7 @@ def test_A32_B60_a_tick_without_definitions_has_nothing_to_do(operate: Callable[
         {"method": "GET"},
     ],
 )
-def test_A32_A60_a_tick_plans_and_says_when_nothing_takes_the_work_on(
+def test_a_tick_plans_and_says_when_nothing_takes_the_work_on(
     api: Any, operate: Callable[..., Any], options: dict[str, Any]
 ) -> None:
     """With no body, an empty one, or a GET, as the guides print it."""
@@ -69,7 +68,7 @@ def test_A32_A60_a_tick_plans_and_says_when_nothing_takes_the_work_on(
     assert operate(**options).json["results"]["slices_created"] == 0
 
 
-def test_A7_A32_a_tick_wakes_the_platform_and_counts_what_it_takes_on(
+def test_a_tick_wakes_the_platform_and_counts_what_it_takes_on(
     api: Any, operate: Callable[..., Any]
 ) -> None:
     want(api)
@@ -89,9 +88,7 @@ def test_A7_A32_a_tick_wakes_the_platform_and_counts_what_it_takes_on(
     assert operate().json["results"]["jobs_dispatched"] == 0
 
 
-def test_A55_the_status_has_true_totals_and_short_lists(
-    api: Any, operate: Callable[..., Any]
-) -> None:
+def test_the_status_has_true_totals_and_short_lists(api: Any, operate: Callable[..., Any]) -> None:
     """M19: the total was the length of a list of ten."""
     for symbol in ("AAPL", "TSLA", "MSFT"):
         want(api, symbol)
@@ -123,7 +120,7 @@ def fail(api: Any, count: int, attempt: int = 1) -> None:
     )
 
 
-def test_A55_B58_retry_failed_takes_all(api: Any, operate: Callable[..., Any]) -> None:
+def test_retry_failed_takes_all(api: Any, operate: Callable[..., Any]) -> None:
     for symbol in ("AAPL", "TSLA"):
         want(api, symbol)
     fail(api, 12)
@@ -167,7 +164,7 @@ def fetch(api: Any) -> Fetch:
     return Fetch(api)
 
 
-def test_A7_fetch_bars_puts_its_slice_first_and_answers_what_was_stored(
+def test_fetch_bars_puts_its_slice_first_and_answers_what_was_stored(
     api: Any, fetch: Fetch
 ) -> None:
     days = [day for day in api.days(730) if fetch.first <= day <= fetch.last]
@@ -198,11 +195,11 @@ def test_A7_fetch_bars_puts_its_slice_first_and_answers_what_was_stored(
     assert fetch.send().json["rows_written"] == found["rows_written"]
 
 
-def test_A61_fetch_bars_answers_429_when_its_turn_has_not_come(
+def test_fetch_bars_answers_429_when_its_turn_has_not_come(
     api: Any, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Failure modes 23 and 46: it neither fails the slice nor waits for ever."""
-    monkeypatch.setattr("swiftbolt_assets.api.work._FETCH_S", 0.3)
+    monkeypatch.setattr("swiftbolt_assets.api.routes.work._FETCH_S", 0.3)
     reply = fetch.send()
     assert reply.status == 429
     assert reply.json == {
@@ -257,7 +254,7 @@ def test_an_unknown_or_incomplete_slice_is_refused(fetch: Fetch) -> None:
     assert fetch.send(timeframe="h4").status == 404
 
 
-def test_A60_A65_health_tells_the_parts(api: Any) -> None:
+def test_health_tells_the_parts(api: Any) -> None:
     found = api.health()
     assert found.status == 200
     assert found.json["status"] == "degraded"
@@ -318,7 +315,7 @@ def test_a_look_at_health_leaves_no_row_and_asks_for_no_slot_of_a_provider(api: 
     assert [api.sql(f"select count(*) from {table}") for table in _PROBED] == before
 
 
-def test_A64_metrics_count_the_queue_and_the_answers(api: Any) -> None:
+def test_metrics_count_the_queue_and_the_answers(api: Any) -> None:
     want(api)
     fail(api, 2)
     text = api.get("/metrics", key=None).body.decode()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from resources.queue_depth import QueueDepth
+from resources.queue.depth import QueueDepth
 
 if TYPE_CHECKING:
     from collections.abc import Callable

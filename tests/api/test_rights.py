@@ -1,6 +1,5 @@
 """One person never reads or changes another's rows, by no route and by no SQL of their role."""
 
-# ruff: noqa: N802 - a test's name carries the feature row's id
 # ruff: noqa: ANN401 - the fixtures' types live in conftest.py, which tests cannot import
 
 from __future__ import annotations
@@ -77,7 +76,7 @@ def acting(api: Any, role: str, user: UUID | None) -> Iterator[psycopg.Connectio
         yield connection
 
 
-def test_B60_no_route_touches_what_another_person_has(api: Any, people: People) -> None:
+def test_no_route_touches_what_another_person_has(api: Any, people: People) -> None:
     before = belongings(api, people.theirs)
     for action in ("list", "add", "remove"):
         body = {"action": action, "symbol": "TSLA", "watchlistId": people.their_list}
@@ -110,7 +109,7 @@ def test_the_apps_key_is_one_person_and_the_service_key_too(api: Any, people: Pe
     assert api.post("watchlist-sync", body, key=api.keys.anon).status == 404
 
 
-def test_B60_no_sql_of_a_person_touches_what_another_person_has(api: Any, people: People) -> None:
+def test_no_sql_of_a_person_touches_what_another_person_has(api: Any, people: People) -> None:
     before = belongings(api, people.theirs)
     with acting(api, "authenticated", people.mine) as sql:
         for table in OWN:
@@ -174,7 +173,7 @@ def test_people_read_only_what_is_for_all_and_their_own(api: Any) -> None:
     assert {name for (name,) in found} == {
         "symbols", "market_sessions", "interest_priorities", "interest_windows", *OWN,
         "ohlc_bars_v2", "job_definitions", "job_runs", "coverage_status", "splits",
-        "delisted_symbols", "listed_tickers", "rechecks",
+        "delisted_symbols", "listed_tickers", "rechecks", "slices",
     }  # fmt: skip
 
 

@@ -23,18 +23,23 @@ LISTED = {
     "KO": "Coca-Cola Co",
     "BRK.B": "Berkshire Hathaway Inc. Class B",
 }
+#: All that is listed.
+NAMES = dict(directory()) | LISTED
 
 
 @pytest.fixture(autouse=True)
 def _listed(api: Any) -> None:
-    """Fill the list, and let nobody have asked for a symbol."""
-    api.clear()
-    names = dict(directory()) | LISTED
+    """Let the list be whole, and let nobody have asked for a symbol."""
+    if api.sql("select count(*) from listed_tickers") != [(len(NAMES),)]:
+        fill_list(api)
+
+
+def fill_list(api: Any) -> None:
     api.sql("delete from listed_tickers")
     api.sql(
         "insert into listed_tickers select * from unnest(%s::text[], %s::text[])",
-        list(names),
-        list(names.values()),
+        list(NAMES),
+        list(NAMES.values()),
     )
     api.sql("analyze listed_tickers")
 
@@ -142,5 +147,6 @@ def test_what_no_name_is_like_finds_nothing_and_is_no_error(api: Any, text: str)
 
 
 def test_what_has_just_been_listed_waits_in_no_list_that_each_search_reads(api: Any) -> None:
+    fill_list(api)
     for index in ("listed_tickers_words", "symbols_words_search"):
         assert api.sql("select gin_clean_pending_list(%s::text::regclass)", index) == [(0,)]

@@ -10,15 +10,15 @@ import urllib.request
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import dagster as dg
 import psycopg
 import pytest
 
-from resources.ledger import Ledger
-from resources.postgres import Database, sibling_database
-from resources.symbols import ensure_symbols
+from resources.bars.ledger import Ledger
+from resources.bars.symbols import ensure_symbols
+from resources.postgres.database import Database, sibling_database
 from swiftbolt_assets.definitions import FILL_BARS, build_definitions
 from swiftbolt_assets.orchestration.instance import (
     DAGSTER_URL,
@@ -111,17 +111,28 @@ class Installation:
             logs = instance.all_logs(result.run_id)
         return Run(success=result.success, run_id=result.run_id, logs=list(logs))
 
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def command(
+        self, *arguments: str, program: str = "dagster", stderr: IO[str] | int = subprocess.PIPE
+    ) -> subprocess.CompletedProcess[str]:
         """Run Dagster's own command as a person would, with what `swiftbolt env` exports."""
         return subprocess.run(
-            [str(Path(sys.executable).parent / "dagster"), *arguments],
-            env={**os.environ, **dagster_environment(self.settings)},
+            [self.program(program), *arguments],
+            env=self.environment,
             cwd=ROOT,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             timeout=120,
             check=False,
         )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, **dagster_environment(self.settings)}
+
+    @staticmethod
+    def program(name: str) -> str:
+        return str(Path(sys.executable).parent / name)
 
 
 @dataclass

@@ -13,7 +13,7 @@ from dagster._core.definitions.freshness_evaluator import FRESHNESS_EVALUATORS_B
 from dagster._core.loader import LoadingContextForTest
 from dagster._core.test_utils import freeze_time
 
-from swiftbolt_assets.assets.describing import asset_specs
+from swiftbolt_assets.assets.catalogue import asset_specs
 from swiftbolt_assets.assets.freshness import policy
 from swiftbolt_assets.clock import NEW_YORK
 from swiftbolt_assets.market.sessions import xnys

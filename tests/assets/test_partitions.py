@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 
 from swiftbolt_assets.assets.partitions import BarKey, bar_partitions, parse_keys
+from swiftbolt_assets.assets.surroundings import SOURCES
 from swiftbolt_assets.clock import NEW_YORK
 from swiftbolt_assets.definitions import FILL_BARS, build_definitions
 from swiftbolt_assets.market.sessions import xnys
@@ -96,7 +97,7 @@ def test_shards_are_the_same_assets_each_with_a_partition_set_and_a_job_of_its_o
         m15 = dg.AssetKey(f"m15_bars_{end}")
         for name in ("m15_bars", "h1_bars", "h4_bars"):
             node = graph.get(dg.AssetKey(f"{name}_{end}"))
-            assert node.parent_keys == (set() if node.key == m15 else {m15})
+            assert node.parent_keys == ({*SOURCES} if node.key == m15 else {m15})
             assert isinstance(node.partitions_def, dg.MultiPartitionsDefinition)
             symbols = node.partitions_def.get_partitions_def_for_dimension("symbol")
             assert isinstance(symbols, dg.DynamicPartitionsDefinition)

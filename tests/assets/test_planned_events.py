@@ -10,8 +10,8 @@ from dagster._core.events import AssetMaterializationPlannedData
 from dagster._core.events.log import EventLogEntry
 from dagster_postgres.event_log import PostgresEventLogStorage
 
+from swiftbolt_assets.dagster_private.storage import BatchedEventLogStorage
 from swiftbolt_assets.orchestration.instance import open_instance
-from swiftbolt_assets.orchestration.storage import BatchedEventLogStorage
 
 if TYPE_CHECKING:
     from tests.assets.conftest import Installation

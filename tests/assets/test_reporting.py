@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pytest
 
-from swiftbolt_assets.assets.batches import EVENT_BATCH_SIZE, EVENT_BATCH_VARIABLE
-from swiftbolt_assets.orchestration.instance import open_instance
-from swiftbolt_assets.orchestration.storage import BatchedEventLogStorage
+from swiftbolt_assets.dagster_private.storage import BatchedEventLogStorage
+from swiftbolt_assets.orchestration.instance import (
+    EVENT_BATCH_SIZE,
+    EVENT_BATCH_VARIABLE,
+    open_instance,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,12 +10,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from resources.dagster import open_storage
-from resources.retention import Retention
-from swiftbolt_assets.market.retention import Month, month_to_order, reason_to_wait
+from resources.platform.retention import Retention
+from resources.storage import open_storage
+from swiftbolt_assets.jobs.retention import dagster_database, keep_small
 from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.orchestration.instance import open_instance
-from swiftbolt_assets.orchestration.retention import dagster_database, keep_small
+from swiftbolt_assets.policy.retention import Month, month_to_order, reason_to_wait
 
 #: Dagster 1.13 reads a name that pydantic has renamed.
 pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute is deprecated")

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pytest
 
-from resources.dagster import PolygonResource, PostgresResource
+from resources.dagster import HistoryResource, PostgresResource
 from sensors.splits import build_splits_sensor
-from swiftbolt_assets.assets.splits import LOOK_UP_SPLITS
 from swiftbolt_assets.definitions import build_definitions
-from swiftbolt_assets.market.shards import WHOLE
+from swiftbolt_assets.jobs.splits import LOOK_UP_SPLITS
 from swiftbolt_assets.orchestration.instance import open_instance
+from swiftbolt_assets.policy.shards import WHOLE
 from swiftbolt_assets.settings import read_settings
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def look_up(installation: Any) -> Any:
 
 def tick(installation: Any) -> Any:
     settings = installation.settings
-    polygon = PolygonResource(base_url=settings.polygon_url, requests_per_minute=0)
-    sensor = build_splits_sensor(PostgresResource(), polygon)
+    history = HistoryResource(base_url=settings.history.url, requests_per_minute=0)
+    sensor = build_splits_sensor(PostgresResource(), history)
     with open_instance(settings) as instance:
         return sensor(dg.build_sensor_context(instance))
 

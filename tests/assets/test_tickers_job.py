@@ -9,12 +9,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from resources.dagster import PolygonResource, PostgresResource
+from resources.dagster import HistoryResource, PostgresResource
 from sensors.tickers import build_tickers_sensor
-from swiftbolt_assets.assets.tickers import LIST_TICKERS
 from swiftbolt_assets.definitions import build_definitions
-from swiftbolt_assets.market.shards import WHOLE
+from swiftbolt_assets.jobs.tickers import LIST_TICKERS
 from swiftbolt_assets.orchestration.instance import open_instance
+from swiftbolt_assets.policy.shards import WHOLE
 from swiftbolt_assets.settings import read_settings
 
 #: Dagster 1.13 reads a name that pydantic has renamed.
@@ -31,8 +31,8 @@ def pull(installation: Any) -> Any:
 
 def tick(installation: Any, per_minute: int = 0) -> Any:
     settings = installation.settings
-    polygon = PolygonResource(base_url=settings.polygon_url, requests_per_minute=per_minute)
-    sensor = build_tickers_sensor(PostgresResource(), polygon)
+    history = HistoryResource(base_url=settings.history.url, requests_per_minute=per_minute)
+    sensor = build_tickers_sensor(PostgresResource(), history)
     with open_instance(settings) as instance:
         return sensor(dg.build_sensor_context(instance))
 

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resources.announcing import AnnouncedProvider
-from resources.believing import believed
-from resources.dagster import open_storage
-from resources.endpoint import Secret
-from resources.http import Bounds, Transport
-from resources.polygon import PolygonClient
-from resources.postgres import Database
-from resources.provider_health import GuardedProvider, ProviderHealth
-from resources.rate_limit import PostgresLimiter, Unlimited
+from resources.postgres.database import Database
+from resources.providers.endpoint import Secret
+from resources.providers.health import ProviderHealth
+from resources.providers.http import Bounds, Transport
+from resources.providers.rate_limit import PostgresLimiter, Unlimited
+from resources.providers.registry import HISTORY
+from resources.sources import guarded
+from resources.storage import open_storage
 from sensors.backfill import Rules, take_on
-from swiftbolt_assets.assets.filling import Filler, Target
 from swiftbolt_assets.clock import Clock
 from swiftbolt_assets.errors import ProviderError
+from swiftbolt_assets.filling.filler import Filler
+from swiftbolt_assets.filling.target import Target
 from swiftbolt_assets.market.sessions import xnys
 
 if TYPE_CHECKING:
@@ -194,9 +194,8 @@ class Desk:
             bounds=Bounds(attempts=self.attempts, first_wait_s=0.01),
         )
         with closing(transport), closing(limiter):
-            announced = AnnouncedProvider(PolygonClient(transport), self.storage.work)
-            guarded = GuardedProvider(announced, self.health, probe=probe, judge=believed)
-            filler = Filler(guarded, self.storage.bars, self.storage.ledger, self.storage.calendar)
+            provider = guarded(HISTORY, transport, self.storage, probe=probe)
+            filler = Filler(provider, self.storage.bars, self.storage.ledger, self.storage.calendar)
             target = Target(symbol, self.storage.symbol(symbol), 100, ())
             today = self.storage.clock.today()
             sessions = xnys().between(first, min(last, today - timedelta(days=1)))

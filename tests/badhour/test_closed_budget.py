@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from resources.rate_limit import PostgresLimiter
+from resources.providers.rate_limit import PostgresLimiter
 from swiftbolt_assets.errors import BudgetClosedError
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 DOWN = (503, {"status": "ERROR", "error": "try later"}, {})
 NO_KEY = (401, {"status": "ERROR", "error": "Unknown API Key"}, {})
 NOT_YOURS = (403, {"status": "NOT_AUTHORIZED", "message": "Not for you."}, {})
+
+EMPTY = (200, {"status": "OK", "adjusted": False, "queryCount": 0, "resultsCount": 0}, {})
 
 
 def age(desk: Any, seconds: float) -> None:
@@ -41,6 +44,21 @@ def test_what_waited_goes_on_by_itself_soon_after_the_end(
     # Three failures, and a probe each five seconds; a single symbol waits half a minute by itself.
     assert sum(one.status != 200 for one in stand_in.asked) <= 6
     desk.rounds(lambda: desk.is_done(*symbols), 60 if count < 3 else 20)
+
+
+def test_empty_answers_of_a_bad_hour_cost_as_little_as_an_outage(desk: Any, stand_in: Any) -> None:
+    symbols = [f"S{n}" for n in range(7)]
+    desk.track(*symbols)
+    desk.rounds(lambda: desk.is_done(*symbols))
+    desk.move(desk.offset + timedelta(days=1))
+    desk.storage.work.plan()
+    asked, began = len(stand_in.asked), time.monotonic()
+    stand_in.script = lambda *_: EMPTY if time.monotonic() < began + 6 else None
+    desk.rounds(lambda: time.monotonic() > began + 6)
+    # Three symbols, each once more, and a probe each five seconds.
+    assert len(stand_in.asked) - asked <= 8
+    assert desk.sql("select count(*) from session_coverage where bars = 0") == [(0,)]
+    desk.rounds(lambda: desk.is_done(*symbols), 20)
 
 
 @pytest.mark.parametrize(("seconds", "pause"), [(0, 5), (20, 5), (60, 15), (400, 200), (9e5, 600)])
@@ -151,7 +169,7 @@ def test_a_killed_runs_slices_are_queued_for_ever(desk: Any) -> None:
 
 
 def told(desk: Any) -> list[str]:
-    from resources.trouble import present_troubles
+    from resources.providers.trouble import present_troubles
 
     with desk.database.transaction() as connection:
         return [trouble.text for trouble in present_troubles(connection)]

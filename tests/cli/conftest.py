@@ -21,21 +21,21 @@ import psutil
 import psycopg
 import pytest
 
-from resources import embedded, embedded_place
+from resources.postgres.embedded import place as embedded_place
+from resources.postgres.embedded import server as embedded
 from swiftbolt_assets.simulator.config import SimulatorConfig
 from swiftbolt_assets.simulator.server import SimulatorThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from rehearsal.commands import Commands
+
 NOW = "2026-11-20T17:30:00-05:00"
-PROJECT = Path(embedded.__file__).parents[1]
+PROJECT = Path(embedded.__file__).parents[3]
 COMMAND = (sys.executable, "-m", "swiftbolt_assets.cli.main")
-#: What a person's shell may hold and a test must not.
-_OURS = (
-    *("SWIFTBOLT_", "POLYGON_", "MASSIVE_", "TRADIER_", "RESAMPLE_", "MAX_CONCURRENT_JOBS"),
-    *("DAGSTER_", "PG"),
-)
+#: What an interpreter reads when it starts.
+_PYTHONS = ("PYTHON", "LANG", "LC_")
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
@@ -53,33 +53,44 @@ class Shell:
 
     home: Path
     environment: dict[str, str]
+    commands: Commands
     started: list[subprocess.Popen[str]] = field(default_factory=list)
     first: Done | None = None
 
     def start(
         self,
         *arguments: str,
-        argv: Sequence[str] = COMMAND,
-        stdin: str | None = None,
+        argv: Sequence[str] = (),
+        cold: bool = False,
         cwd: Path = PROJECT,
         **environment: str,
     ) -> subprocess.Popen[str]:
-        """Start a command of swiftbolt, or another program."""
-        process = subprocess.Popen(
-            [*argv, *arguments],
-            cwd=cwd,
-            env=self.environment | environment,
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        """Start a command of swiftbolt, or another program.
+
+        A command is forked from a warm process, unless it is to be `cold`, `argv` says how it is
+        started, or Python itself is told something by its environment.
+        """
+        env = self.environment | environment
+        process: subprocess.Popen[str]
+        cold = cold or any(name.startswith(_PYTHONS) for name in environment)
+        if not (argv or cold):
+            process = self.commands.start(arguments, cwd=str(cwd), env=env)
+        else:
+            process = subprocess.Popen(
+                [*(argv or COMMAND), *arguments],
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
         self.started.append(process)
         return process
 
     def run(self, *arguments: str, timeout: float = 120, **options: Any) -> Done:
         """Run a command to its end."""
-        return finish(self.start(*arguments, **options), timeout, options.get("stdin"))
+        return finish(self.start(*arguments, **options), timeout)
 
     def settle(self, prepared: Path) -> None:
         """Begin with a copy of a stopped server's data instead of making an empty one."""
@@ -90,7 +101,8 @@ class Shell:
     def left_over(self) -> list[str]:
         """Return the processes of this home, its database's included."""
         mine = f"SWIFTBOLT_HOME={self.home}"
-        found = []
+        # A forked command shows the environment of the process that it was forked from.
+        found = [f"{one.pid} {one.args}" for one in self.started if one.poll() is None]
         for process in psutil.process_iter():
             try:
                 environ = process.environ()
@@ -148,15 +160,10 @@ class Done:
         return self.err.removeprefix("swiftbolt: ").strip()
 
 
-def finish(process: subprocess.Popen[str], timeout: float = 120, stdin: str | None = None) -> Done:
+def finish(process: subprocess.Popen[str], timeout: float = 120) -> Done:
     """Wait for a command's end."""
-    out, err = process.communicate(stdin, timeout)
+    out, err = process.communicate(timeout=timeout)
     return Done(process.returncode, out, err)
-
-
-def clean_environment() -> dict[str, str]:
-    """Return this process's environment without settings."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
 
 
 class Market:
@@ -201,16 +208,19 @@ class Market:
 
 
 @pytest.fixture(scope="session")
-def new_shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Shell]]:
+def new_shell(
+    home_folder: Path, surroundings: dict[str, str], commands: Commands
+) -> Iterator[Callable[..., Shell]]:
     """Make homes; everything that was started on them ends with the tests."""
     made: list[Shell] = []
     numbers = itertools.count(1)
 
     def make(name: str = "home", **environment: str) -> Shell:
-        home = tmp_path_factory.mktemp(f"shell{next(numbers)}") / name
+        home = home_folder / f"shell{next(numbers)}" / name
+        home.parent.mkdir()
         settings = {"SWIFTBOLT_HOME": str(home), "SWIFTBOLT_NOW": NOW}
         settings["POLYGON_REQUESTS_PER_MINUTE"] = "0"
-        made.append(Shell(home, clean_environment() | settings | environment))
+        made.append(Shell(home, surroundings | settings | environment, commands))
         return made[-1]
 
     yield make

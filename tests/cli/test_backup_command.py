@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resources import embedded
+from resources.postgres.embedded import server as embedded
 from resources.schema import newest_revision
 
 if TYPE_CHECKING:

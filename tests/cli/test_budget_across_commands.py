@@ -2,7 +2,6 @@
 
 Real time, so this takes two minutes; the scaled-down forms are in `tests/rate_limit`.
 """
-# ruff: noqa: N802 - a test's name carries the feature row's id
 # ruff: noqa: ANN401 - the fixtures' types live in conftest.py, which tests cannot import
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 LIMIT, WINDOW_S = 5, 60.0
 
 
-def test_A46_no_minute_ever_holds_a_sixth_request(
+def test_no_minute_ever_holds_a_sixth_request(
     shell: Any, market: Callable[..., Any], finish: Callable[..., Any]
 ) -> None:
     provider = market()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from swiftbolt_assets.cli.doctor import calendar_finding
+from swiftbolt_assets.cli.commands.doctor import calendar_finding
 
 pytestmark = pytest.mark.slow
 

@@ -70,6 +70,18 @@ def test_it_brings_nothing_heavy_and_asks_nothing(
     assert module_market.requests() == []
 
 
+def test_a_session_that_is_told_whole_after_its_close_asks_nothing(
+    filled: Any, module_market: Any
+) -> None:
+    evening = (*COVERED[:-2], "2026-11-20", "--json")
+    assert filled.run(*evening).code == 0
+    module_market.reset()
+    again = filled.run(*evening, argv=TOLD)
+    assert again.code == 0, again.err[-500:]
+    assert brought(again) == set()
+    assert module_market.requests() == []
+
+
 def test_it_says_what_a_run_says_and_a_second_one_is_told_nothing_new(filled: Any) -> None:
     again = filled.run(*COVERED)
     assert (again.code, again.json["state"], again.json["requests"]) == (0, "complete", 0)

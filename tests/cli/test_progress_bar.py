@@ -11,14 +11,14 @@ from uuid import uuid4
 import pytest
 from rich.console import Console
 
-from resources.progress import Mark
-from resources.rate_limit import LimiterState
-from resources.symbols import ensure_symbols
+from resources.bars.symbols import ensure_symbols
+from resources.providers.rate_limit import LimiterState
+from resources.queue.progress import Mark
 from swiftbolt_assets.cli import progress as progress_bar
 from swiftbolt_assets.cli.progress import FillProgress
 
 if TYPE_CHECKING:
-    from resources.postgres import Database
+    from resources.postgres.database import Database
 
 BUDGET = LimiterState(per_window=5, window_s=60.0, free=0, next_free_s=59.0, waiting=3)
 DAYS = [date(2026, 11, day) for day in (16, 17, 18, 19)]

@@ -10,10 +10,10 @@ import threading
 
 import pytest
 
-from swiftbolt_assets.cli.platform import stop_signals
+from swiftbolt_assets.cli.stopping import stop_signals
 
 SERVER = """
-from swiftbolt_assets.cli.platform import stop_signals
+from swiftbolt_assets.cli.stopping import stop_signals
 with stop_signals() as stop:
     def serve():
         print("serving", flush=True)

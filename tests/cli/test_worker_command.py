@@ -56,7 +56,7 @@ def test_a_platform_does_not_start_under_k8s(shell: Any) -> None:
 
 def test_a_profiles_files_are_written_where_they_are_wanted(shell: Any, tmp_path: Path) -> None:
     settings = {
-        "SWIFTBOLT_IMAGE": "registry.example.com/swiftbolt:0.1.0",
+        "SWIFTBOLT_IMAGE": "registry.example.com/swiftbolt:0.2.0",
         "SWIFTBOLT_DATABASE_URL": "postgresql://bolt:top-secret@pg.internal/bars",
     }
     folder = tmp_path / "deploy"

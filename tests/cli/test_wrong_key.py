@@ -72,7 +72,9 @@ def test_a_wrong_key_costs_little_and_is_told_and_shown_nowhere(
     assert shell.run("env", **environment).code == 0
     with CommandLines() as lines:
         done = shell.run(
-            "backfill", "AAPL", "MSFT", "NVDA", "AMD", "BRK.B", "--json", **environment
+            *("backfill", "AAPL", "MSFT", "NVDA", "AMD", "BRK.B", "--json"),
+            cold=True,  # with a command line of its own
+            **environment,
         )
     assert done.code == 1
     assert len(provider.requests()) <= 3

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
 
-from resources.bars import BarStore
-from resources.dagster import open_storage
-from resources.postgres import Database
-from resources.sessions_write import SessionsWrite
-from resources.symbols import ensure_symbols
-from resources.wanted import Change, change_definitions
-from resources.work import WorkQueue
-from swiftbolt_assets.assets.delisted import look_for_delisted
+from resources.bars.session_write import SessionsWrite
+from resources.bars.store import BarStore
+from resources.bars.symbols import ensure_symbols
+from resources.postgres.database import Database
+from resources.queue.definitions import Change, change_definitions
+from resources.queue.slices import WorkQueue
+from resources.storage import open_storage
 from swiftbolt_assets.clock import Clock
+from swiftbolt_assets.filling.delisted import look_for_delisted
 from swiftbolt_assets.market.bars import BAR_SCHEMA, empty_bars
 from swiftbolt_assets.market.coverage import Reason, SessionCoverage, State
 from swiftbolt_assets.market.sessions import xnys
@@ -38,6 +38,7 @@ class Desk:
 
     url: str
     now: datetime = EVENING
+    entered: set[str] = field(default_factory=set)
 
     @property
     def database(self) -> Database:
@@ -69,7 +70,9 @@ class Desk:
 
     def ledger(self, symbol: str, days: Sequence[date], *, bars: bool, **columns: object) -> None:
         """Enter sessions as final, with all bars or none, as earlier nights have left them."""
-        self.want(symbol)
+        if symbol not in self.entered:
+            self.entered.add(symbol)
+            self.want(symbol)
         self.sql(_LEDGER, bars, bars, symbol, list(days))
         for name, value in columns.items():
             self.sql(

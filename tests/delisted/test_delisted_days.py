@@ -12,7 +12,7 @@ import pytest
 
 from rehearsal.days import Days
 from rehearsal.scenario import Scenario
-from resources.symbols import ensure_symbols
+from resources.bars.symbols import ensure_symbols
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from resources.delisted import DelistedBook, delisted, end_traded
-from resources.listed import TickerList
-from resources.live import LiveBook
-from resources.polygon_tickers import TickersPage
-from resources.splits import SplitBook
+from resources.bars.delisted import DelistedBook, delisted, end_traded
+from resources.bars.listed_tickers import TickerList
+from resources.bars.live import LiveBook
+from resources.bars.splits import SplitBook
+from resources.providers.lists import TickersPage
 
 
 def ended(desk: Any) -> list[str]:

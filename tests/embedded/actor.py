@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psycopg
 
-from resources import embedded
+from resources.postgres.embedded import server as embedded
 from swiftbolt_assets.errors import SwiftBoltError
 
 

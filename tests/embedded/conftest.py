@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from resources import embedded
-from resources.embedded_binaries import wheel_folder
+from resources.postgres.embedded import server as embedded
+from resources.postgres.embedded.binaries import wheel_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 collect_ignore = [] if os.geteuid() == 0 else ["test_embedded_as_root.py"]
 
 ACTOR = Path(__file__).with_name("actor.py")
-PROJECT = Path(embedded.__file__).parents[1]
+PROJECT = Path(embedded.__file__).parents[3]
 
 
 @pytest.fixture

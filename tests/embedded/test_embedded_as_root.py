@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from resources import embedded
-from resources.embedded_account import SYSTEM_ACCOUNT, Account
-from resources.embedded_binaries import usable_folder, wheel_folder
-from resources.embedded_cluster import _postmaster
-from resources.embedded_place import SHELF, find
+from resources.postgres.embedded import server as embedded
+from resources.postgres.embedded.account import SYSTEM_ACCOUNT, Account
+from resources.postgres.embedded.binaries import usable_folder, wheel_folder
+from resources.postgres.embedded.cluster import _postmaster
+from resources.postgres.embedded.place import SHELF, find
 from swiftbolt_assets.errors import StorageError
 
 if TYPE_CHECKING:

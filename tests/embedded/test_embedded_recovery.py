@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from resources import embedded
-from resources.embedded_cluster import _postmaster, _processes
-from resources.embedded_place import find
+from resources.postgres.embedded import server as embedded
+from resources.postgres.embedded.cluster import _postmaster, _processes
+from resources.postgres.embedded.place import find
 
 if TYPE_CHECKING:
     from conftest import Actors

@@ -11,9 +11,9 @@ import psycopg2
 import pytest
 import sqlalchemy
 
-from resources import embedded
-from resources.embedded_cluster import _processes
-from resources.embedded_place import find
+from resources.postgres.embedded import server as embedded
+from resources.postgres.embedded.cluster import _processes
+from resources.postgres.embedded.place import find
 from swiftbolt_assets.errors import StorageError
 
 pytestmark = pytest.mark.slow

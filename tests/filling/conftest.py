@@ -11,19 +11,20 @@ from urllib.parse import quote
 
 import pytest
 
-from resources.bars import BarStore
-from resources.believing import believed
-from resources.endpoint import Secret
-from resources.http import Bounds, Transport
-from resources.ledger import Ledger
-from resources.plan_reach import ReachingProvider
-from resources.polygon import PolygonClient
-from resources.postgres import Database
-from resources.provider_health import GuardedProvider, ProviderHealth
-from resources.rate_limit import Unlimited
-from resources.symbols import ensure_symbols
-from swiftbolt_assets.assets.filling import Filled, Filler, Target
-from swiftbolt_assets.clock import NEW_YORK
+from resources.bars.ledger import Ledger
+from resources.bars.store import BarStore
+from resources.bars.symbols import ensure_symbols
+from resources.postgres.database import Database
+from resources.providers.endpoint import Secret
+from resources.providers.http import Bounds, Transport
+from resources.providers.rate_limit import Unlimited
+from resources.providers.registry import HISTORY
+from resources.queue.slices import WorkQueue
+from resources.sources import guarded
+from resources.storage import Storage
+from swiftbolt_assets.clock import NEW_YORK, Clock
+from swiftbolt_assets.filling.filler import Filled, Filler
+from swiftbolt_assets.filling.target import Target
 from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.timeframes import Timeframe
 from swiftbolt_assets.simulator.config import SimulatorConfig
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from resources.contract import BarProvider
+    from resources.providers.contract import BarProvider
     from swiftbolt_assets.market.coverage import SessionCoverage
     from swiftbolt_assets.market.sessions import Session
 
@@ -115,11 +116,10 @@ class Desk:
             record=self.ledger.record_request,
             bounds=self.bounds,
         )
-        self.polygon: BarProvider = GuardedProvider(
-            ReachingProvider(PolygonClient(self.transport), self.database.connect),
-            ProviderHealth(self.database.connect),
-            judge=believed,
-        )
+        clock = Clock(self.database.clock_offset)
+        work = WorkQueue(self.database)
+        storage = Storage(self.database, self.store, self.ledger, work, clock)
+        self.polygon: BarProvider = guarded(HISTORY, self.transport, storage)
 
     def close(self) -> None:
         self.transport.close()

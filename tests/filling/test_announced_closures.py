@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from resources.calendar import load_calendar
-from resources.calendar_changes import CalendarBook
-from resources.dagster import open_storage
-from resources.postgres import Database
+from resources.bars.calendar import load_calendar
+from resources.bars.calendar_changes import CalendarBook
+from resources.bars.session_write import SessionsWrite
+from resources.postgres.database import Database
 from resources.schema import migrate
-from resources.sessions_write import SessionsWrite
-from swiftbolt_assets.assets.filling import Filler
+from resources.storage import open_storage
 from swiftbolt_assets.clock import NEW_YORK, Clock
 from swiftbolt_assets.errors import UsageError
+from swiftbolt_assets.filling.filler import Filler
 from swiftbolt_assets.market.announced import Change
 from swiftbolt_assets.market.coverage import State
 from swiftbolt_assets.market.resample import resample

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from resources.progress import unbelieved
-from resources.trouble import present_troubles
+from resources.providers.trouble import present_troubles
+from resources.queue.progress import unbelieved
 from swiftbolt_assets.errors import LeftAloneError, MalformedReplyError
 from swiftbolt_assets.market.coverage import Reason, State
 from tests.filling.test_doubts_and_trust import Odd

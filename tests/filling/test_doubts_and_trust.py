@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from resources.contract import Answer
-from resources.postgres import Database
-from resources.witnesses import Witnesses
-from swiftbolt_assets.assets.doubts import Doubts
+from resources.bars.witnesses import Witnesses
+from resources.postgres.database import Database
+from resources.providers.contract import Answer
 from swiftbolt_assets.errors import MalformedReplyError, UnavailableError
+from swiftbolt_assets.filling.doubts import Doubts
 from swiftbolt_assets.market.bars import BAR_SCHEMA
 from swiftbolt_assets.market.coverage import Reason, State
 from swiftbolt_assets.market.sessions import Session, xnys
@@ -113,7 +113,7 @@ def test_what_an_answer_holds_of_the_symbols_window_is_stored_whoever_asked(
     assert [row.day for answer in filled for row in answer.coverage] == [week[0], week[-1]]
     odd = Odd(one)
     sessions = [s for s in one.sessions(week[0], week[-1]) if s.day in {week[0], week[-1]}]
-    from swiftbolt_assets.assets.filling import Filler
+    from swiftbolt_assets.filling.filler import Filler
 
     filler = Filler(odd, one.store, one.ledger, xnys())
     list(filler.fill(one.target, sessions, now=one.now, force=True))

@@ -1,5 +1,4 @@
 """The filler's steps against a provider that plays a script."""
-# ruff: noqa: N802 - a test's name carries the feature row's id
 
 from __future__ import annotations
 
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from resources.contract import Answer
+from resources.providers.contract import Answer
 from swiftbolt_assets.errors import (
     BeyondPlanError,
     MalformedReplyError,
@@ -117,7 +116,7 @@ def test_the_newest_sessions_come_first_and_a_failed_window_last(desk: Callable[
 
 
 def test_a_reader_that_stops_early_has_stored_what_it_was_given(desk: Callable[..., Desk]) -> None:
-    from swiftbolt_assets.assets.filling import Filler
+    from swiftbolt_assets.filling.filler import Filler
 
     one = desk()
     fill = Filler(Scripted(), one.store, one.ledger, xnys()).fill(
@@ -158,7 +157,7 @@ def _versions(one: Desk) -> dict[tuple[str, datetime], tuple[str, str]]:
 
 
 @pytest.mark.parametrize("derived", [(), (Timeframe.H1,), (Timeframe.H4,)])
-def test_A10_A26_A27_only_what_is_wanted_is_derived(
+def test_only_what_is_wanted_is_derived(
     desk: Callable[..., Desk], derived: tuple[Timeframe, ...]
 ) -> None:
     one = desk(derived=derived)

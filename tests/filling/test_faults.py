@@ -67,7 +67,7 @@ def test_a_fault_that_passes_leaves_no_trace_in_the_table(
 ) -> None:
     if kind in {"lost_next_url", "next_url_loop"}:
         # Only a window that is planned too wide has a next page.
-        monkeypatch.setattr("swiftbolt_assets.market.plan.GUARANTEED_SESSIONS", 90)
+        monkeypatch.setattr("swiftbolt_assets.policy.request_windows.GUARANTEED_SESSIONS", 90)
     one = desk(symbol)
     simulator.faults(kinds=[kind], times=2, seconds=0.01, provider="polygon")
     reasons = fill_until_done(one)
@@ -133,7 +133,7 @@ def test_a_fault_that_stays_ends_in_one_clear_line_after_few_requests(
 def test_an_answer_that_always_breaks_off_keeps_the_sessions_before_the_break(
     desk: Callable[..., Desk], simulator: Simulator, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("swiftbolt_assets.market.plan.GUARANTEED_SESSIONS", 90)
+    monkeypatch.setattr("swiftbolt_assets.policy.request_windows.GUARANTEED_SESSIONS", 90)
     one = desk()
     simulator.faults(kinds=[kind])
     one.fill(FIRST, LAST)

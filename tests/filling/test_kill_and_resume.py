@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from resources import embedded
-from resources.embedded import locate
-from resources.postgres import Database
+from resources.postgres.database import Database
+from resources.postgres.embedded import server as embedded
+from resources.postgres.embedded.server import locate
 from resources.schema import migrate
 
 if TYPE_CHECKING:

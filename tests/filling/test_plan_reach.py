@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from resources.plan_reach import ReachingProvider
-from resources.provider_health import GuardedProvider, ProviderHealth
-from resources.trouble import present_troubles
+from resources.providers.health import GuardedProvider, ProviderHealth
+from resources.providers.plan_reach import ReachingProvider
+from resources.providers.trouble import present_troubles
 from swiftbolt_assets.clock import midnight
 from swiftbolt_assets.errors import BeyondPlanError
 from swiftbolt_assets.market.coverage import Reason
@@ -23,7 +23,7 @@ from swiftbolt_assets.market.coverage import Reason
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from resources.contract import Answer, BarProvider
+    from resources.providers.contract import Answer, BarProvider
     from tests.filling.conftest import Desk
 
 LAST = date(2026, 11, 19)

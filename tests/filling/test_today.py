@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from resources.endpoint import Secret
-from resources.http import Bounds, Transport
-from resources.overview import replaced_days
-from resources.postgres import Database
-from resources.rate_limit import Unlimited
-from resources.tradier import TradierClient
-from swiftbolt_assets.assets.today import refresh_today
+from resources.bars.overview import replaced_days
+from resources.postgres.database import Database
+from resources.providers.endpoint import Secret
+from resources.providers.http import Bounds, Transport
+from resources.providers.rate_limit import Unlimited
+from resources.providers.tradier.bars import TradierClient
 from swiftbolt_assets.clock import NEW_YORK
-from swiftbolt_assets.errors import UnavailableError
+from swiftbolt_assets.errors import MalformedReplyError, UnavailableError
+from swiftbolt_assets.filling.today import refresh_today
 from swiftbolt_assets.market.coverage import Reason, State
 from swiftbolt_assets.market.sessions import xnys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from resources.contract import Answer
-    from swiftbolt_assets.assets.filling import Filled
+    from resources.providers.contract import Answer
+    from swiftbolt_assets.filling.filler import Filled
     from tests.filling.conftest import Desk, Simulator
 
 TODAY = date(2026, 11, 20)
@@ -188,6 +188,8 @@ def test_history_without_a_day_that_was_seen_live_is_not_believed(clocks: Clocks
     later = clocks.desk()
     later.today = date(2026, 11, 21)
     clocks.simulator.faults(kinds=["empty"], times=2, provider="polygon")
+    with pytest.raises(MalformedReplyError, match="though it delivered some before"):
+        later.fill(TODAY, TODAY)
     later.fill(TODAY, TODAY)
     later.assert_exact(TODAY, TODAY)
 

@@ -1,5 +1,4 @@
 """Two years of a symbol over real HTTP: the table is the simulator's truth, bar for bar."""
-# ruff: noqa: N802 - a test's name carries the feature row's id
 
 from __future__ import annotations
 
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swiftbolt_assets.market.coverage import Reason, State
-from swiftbolt_assets.market.plan import seconds_left
+from swiftbolt_assets.policy.request_windows import seconds_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from tests.filling.conftest import Desk, Simulator
 
 
-def test_A29_two_years_of_aapl_are_complete_in_ten_requests_and_a_second_run_asks_nothing(
+def test_two_years_of_aapl_are_complete_in_ten_requests_and_a_second_run_asks_nothing(
     desk: Callable[..., Desk], simulator: Simulator
 ) -> None:
     aapl = desk()
@@ -31,7 +30,7 @@ def test_A29_two_years_of_aapl_are_complete_in_ten_requests_and_a_second_run_ask
 
 
 @pytest.mark.parametrize("symbol", ["AAPL", "NEWCO", "HALT"])
-def test_A47_a_free_plan_needs_no_more_than_eight_minutes_of_request_slots(
+def test_a_free_plan_needs_no_more_than_eight_minutes_of_request_slots(
     desk: Callable[..., Desk], other_simulator: Callable[..., Simulator], symbol: str
 ) -> None:
     """Five go at once, each further minute brings five; what a request takes comes on top."""

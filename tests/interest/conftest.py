@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from resources.postgres import sibling_database
+from resources.postgres.database import sibling_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """What `get_chart_data_v2` shows: layers by New York date, one bar a timestamp, one price basis."""
 
-# ruff: noqa: N802 - a test's name carries the feature row's id
-
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
@@ -63,7 +61,7 @@ def forecast(books: Books, symbol: UUID, ts: datetime, timeframe: str = "h4") ->
     )
 
 
-def test_A63_the_chart_is_history_today_and_forecast_in_ascending_order(
+def test_the_chart_is_history_today_and_forecast_in_ascending_order(
     books: Books, aapl: UUID
 ) -> None:
     forecast(books, aapl, NEXT_MORNING + timedelta(hours=1.5))
@@ -80,7 +78,7 @@ def test_A63_the_chart_is_history_today_and_forecast_in_ascending_order(
     ]
 
 
-def test_A63_the_columns_are_the_contracts_and_its_numbers_are_doubles(
+def test_the_columns_are_the_contracts_and_its_numbers_are_doubles(
     books: Books, aapl: UUID
 ) -> None:
     forecast(books, aapl, NEXT_MORNING + timedelta(hours=1.5))
@@ -111,9 +109,7 @@ def test_A63_the_columns_are_the_contracts_and_its_numbers_are_doubles(
     assert last == ("2026-01-09T14:30:00Z", *nothing, 110.0, None, *model)
 
 
-def test_A62_A69_no_timestamp_comes_twice_and_polygon_wins_for_past_days(
-    books: Books, aapl: UUID
-) -> None:
+def test_no_timestamp_comes_twice_and_polygon_wins_for_past_days(books: Books, aapl: UUID) -> None:
     """Failure mode 4: overnight, Tradier's bars were hidden before Polygon's had come."""
     books.move(IN_SESSION)
     books.bars(aapl, TODAY, TODAY, provider="tradier", close=102.0)
@@ -131,14 +127,14 @@ def test_A62_A69_no_timestamp_comes_twice_and_polygon_wins_for_past_days(
     assert len({row[0] for row in mixed}) == len(mixed) == 7
 
 
-def test_A69_the_date_decides_the_layer_not_the_stored_flag(books: Books, aapl: UUID) -> None:
+def test_the_date_decides_the_layer_not_the_stored_flag(books: Books, aapl: UUID) -> None:
     """Mistake M13: the original's history was flagged as intraday."""
     books.bars(aapl, YESTERDAY, YESTERDAY)
     books.sql.execute("update ohlc_bars_v2 set is_intraday = true")
     assert {row[2:] for row in chart(books, aapl)} == {("polygon", False, False)}
 
 
-def test_A69_today_is_new_yorks_though_utc_is_a_day_ahead(books: Books, aapl: UUID) -> None:
+def test_today_is_new_yorks_though_utc_is_a_day_ahead(books: Books, aapl: UUID) -> None:
     """Failure mode 3: three clocks disagreed between seven in the evening and midnight."""
     books.bars(aapl, TODAY, TODAY, provider="tradier")
     forecast(books, aapl, NEXT_MORNING)
@@ -151,7 +147,7 @@ def test_A69_today_is_new_yorks_though_utc_is_a_day_ahead(books: Books, aapl: UU
     assert {row[2:] for row in chart(books, aapl)} == {("tradier", False, False)}
 
 
-def test_A38_the_chart_has_as_many_bars_as_are_stored(books: Books, aapl: UUID) -> None:
+def test_the_chart_has_as_many_bars_as_are_stored(books: Books, aapl: UUID) -> None:
     books.bars(aapl, date(2025, 12, 22), YESTERDAY)
     for timeframe, bars in (("m15", 274), ("h1", 74), ("h4", 21)):
         rows = books.rows("select ts from get_chart_data_v2(%s, %s, null, null)", aapl, timeframe)
@@ -159,7 +155,7 @@ def test_A38_the_chart_has_as_many_bars_as_are_stored(books: Books, aapl: UUID) 
         assert rows == sorted(rows)
 
 
-def test_A63_both_ends_of_the_asked_range_are_included(books: Books, aapl: UUID) -> None:
+def test_both_ends_of_the_asked_range_are_included(books: Books, aapl: UUID) -> None:
     books.bars(aapl, TUESDAY, YESTERDAY)
     asked = "select ts from get_chart_data_v2(%s, 'h4', %s, %s)"
     first, last = datetime(2026, 1, 6, 18, 30, tzinfo=UTC), datetime(2026, 1, 7, 14, 30, tzinfo=UTC)

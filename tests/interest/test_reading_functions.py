@@ -1,7 +1,5 @@
 """What SQL tells of coverage, gaps, runs and tracked symbols."""
 
-# ruff: noqa: N802 - a test's name carries the feature row's id
-
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
@@ -185,7 +183,7 @@ def test_an_unknown_symbol_has_nothing_stored_and_nothing_at_work(books: Books) 
         ("cancelled", False),
     ],
 )
-def test_A71_a_slice_exists_unless_it_failed_or_was_cancelled(
+def test_a_slice_exists_unless_it_failed_or_was_cancelled(
     books: Books, status: str, *, exists: bool
 ) -> None:
     first, last = utc(YESTERDAY, 14, 30), utc(YESTERDAY, 21)
@@ -195,12 +193,12 @@ def test_A71_a_slice_exists_unless_it_failed_or_was_cancelled(
     assert books.rows(asked, first, last + timedelta(minutes=1)) == [(False,)]
 
 
-def test_A71_no_other_status_is_accepted(books: Books) -> None:
+def test_no_other_status_is_accepted(books: Books) -> None:
     with pytest.raises(psycopg.errors.CheckViolation):
         books.run("AAPL", "h1", "done")
 
 
-def test_B25_symbol_coverage_always_has_three_rows(books: Books) -> None:
+def test_symbol_coverage_always_has_three_rows(books: Books) -> None:
     nothing = [(name, 0, None, None, 0.0, None, False, 0) for name in TIMEFRAMES]
     asked = "select * from get_symbol_timeframe_coverage(%s)"
     assert books.rows(asked, "NONE") == nothing
@@ -208,7 +206,7 @@ def test_B25_symbol_coverage_always_has_three_rows(books: Books) -> None:
     assert books.rows(asked, "AAPL") == nothing
 
 
-def test_B25_symbol_coverage_tells_bars_ends_fetch_and_definition(books: Books) -> None:
+def test_symbol_coverage_tells_bars_ends_fetch_and_definition(books: Books) -> None:
     """Mistake M31: the original asked for a column that does not exist."""
     aapl = books.symbol("AAPL")
     books.track(books.user(), aapl, "watchlist")
@@ -234,7 +232,7 @@ def test_B25_symbol_coverage_tells_bars_ends_fetch_and_definition(books: Books) 
     assert enabled == [(True,), (False,), (True,)]
 
 
-def test_B24_job_stats_count_each_timeframes_runs_of_the_last_hours(books: Books) -> None:
+def test_job_stats_count_each_timeframes_runs_of_the_last_hours(books: Books) -> None:
     assert books.rows("select * from get_timeframe_job_stats(1)") == []
     now = books.rows("select now()")[0][0]
     for minutes, rows in ((1, 100), (3, 200)):
@@ -262,7 +260,7 @@ def test_B24_job_stats_count_each_timeframes_runs_of_the_last_hours(books: Books
     assert len(books.rows("select * from get_timeframe_job_stats(2147483647)")) == 3
 
 
-def test_B26_tracked_symbols_have_true_counts_in_the_order_of_priority(books: Books) -> None:
+def test_tracked_symbols_have_true_counts_in_the_order_of_priority(books: Books) -> None:
     """Failure mode 40: a join of bars with runs multiplied both."""
     user, aapl, tsla = books.user(), books.symbol("AAPL"), books.symbol("TSLA")
     for symbol, source in ((aapl, "chart_view"), (tsla, "recent_search"), (aapl, "watchlist")):
@@ -296,7 +294,7 @@ def test_B26_tracked_symbols_have_true_counts_in_the_order_of_priority(books: Bo
         pytest.param("h4", 365, 499, 998, id="B16"),
     ],
 )
-def test_B14_B15_B16_bars_count_within_the_window_and_older_ones_are_kept(
+def test_bars_count_within_the_window_and_older_ones_are_kept(
     books: Books, timeframe: str, days: int, expected: int, all_stored: int
 ) -> None:
     """Mistakes M22 to M24: a session has 26, 7 and 2 bars, a half day 14, 4 and 1."""
@@ -318,7 +316,7 @@ def test_B14_B15_B16_bars_count_within_the_window_and_older_ones_are_kept(
     assert widened == [(all_stored,)]
 
 
-def test_A49_the_coverage_of_ten_symbols_is_told_apart(books: Books) -> None:
+def test_the_coverage_of_ten_symbols_is_told_apart(books: Books) -> None:
     tickers = [f"SYM{number}" for number in range(10)]
     for number, ticker in enumerate(tickers):
         symbol = books.symbol(ticker)

@@ -3,8 +3,6 @@
 Where a seed prints a placeholder (`...`, `user-id-here`, `TEST`), a real value stands here.
 """
 
-# ruff: noqa: N802 - a test's name carries the feature row's id
-
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
@@ -197,17 +195,17 @@ def filled(books: Books) -> Books:
 
 
 @pytest.mark.parametrize("name", PRINTED)
-def test_B52_every_printed_statement_runs_on_a_fresh_installation(fresh: Books, name: str) -> None:
+def test_every_printed_statement_runs_on_a_fresh_installation(fresh: Books, name: str) -> None:
     fresh.sql.execute(PRINTED[name])
 
 
 @pytest.mark.parametrize("name", PRINTED)
-def test_B52_every_printed_statement_runs_on_a_filled_database(filled: Books, name: str) -> None:
+def test_every_printed_statement_runs_on_a_filled_database(filled: Books, name: str) -> None:
     filled.symbol("NFLX")
     filled.sql.execute(PRINTED[name])
 
 
-def test_A56_runs_are_counted_by_status_with_their_bars(filled: Books) -> None:
+def test_runs_are_counted_by_status_with_their_bars(filled: Books) -> None:
     assert sorted(filled.rows(RUNS_BY_STATUS)) == [
         ("failed", 1, 0),
         ("running", 1, 0),
@@ -215,21 +213,21 @@ def test_A56_runs_are_counted_by_status_with_their_bars(filled: Books) -> None:
     ]
 
 
-def test_A57_the_ten_newest_completions_come_newest_first(filled: Books) -> None:
+def test_the_ten_newest_completions_come_newest_first(filled: Books) -> None:
     assert filled.rows(RECENT_COMPLETIONS) == [
         (at(5, 14, minute), at(5, 15, minute), 100 + minute, at(8, 3, minute))
         for minute in range(11, 1, -1)
     ]
 
 
-def test_A58_failed_runs_tell_why(filled: Books) -> None:
+def test_failed_runs_tell_why(filled: Books) -> None:
     """Mistake M18: the original overwrote the reason."""
     assert filled.rows(FAILED_RUNS) == [
         (at(6, 14, 30), "polygon: too many requests", "RATE_LIMIT_EXCEEDED")
     ]
 
 
-def test_A59_polygons_bars_end_yesterday_and_tradiers_are_todays(filled: Books) -> None:
+def test_polygons_bars_end_yesterday_and_tradiers_are_todays(filled: Books) -> None:
     """Mistakes M2, M14 and M15: 3,489 bars, from 2024-01-09 on, and a whole day has seven."""
     assert sorted(filled.rows(BARS_BY_PROVIDER)) == [
         ("polygon", False, 3489, datetime(2024, 1, 9, 14, 30, tzinfo=UTC), at(7, 20, 30)),
@@ -237,7 +235,7 @@ def test_A59_polygons_bars_end_yesterday_and_tradiers_are_todays(filled: Books) 
     ]
 
 
-def test_A62_the_count_of_bars_is_what_the_chart_function_shows(filled: Books) -> None:
+def test_the_count_of_bars_is_what_the_chart_function_shows(filled: Books) -> None:
     assert filled.rows(BAR_COUNT) == [(3496,)]
     shown = filled.rows(
         "SELECT is_intraday, count(*) FROM get_chart_data_v2((SELECT id FROM symbols WHERE"
@@ -246,14 +244,14 @@ def test_A62_the_count_of_bars_is_what_the_chart_function_shows(filled: Books) -
     assert shown == [(False, 3489), (True, 7)]
 
 
-def test_A24_A60_the_migrations_leave_an_enabled_definition_of_aapl(fresh: Books) -> None:
+def test_the_migrations_leave_an_enabled_definition_of_aapl(fresh: Books) -> None:
     found = {row["timeframe"]: row for row in named(fresh, DEFINITIONS)}
     m15 = found["m15"]
     assert (m15["job_type"], m15["window_days"], m15["enabled"]) == ("fetch_intraday", 730, True)
     assert m15["priority"] == 200
 
 
-def test_A25_A66_A67_more_symbols_are_seeded_by_calls_and_again_without_harm(
+def test_more_symbols_are_seeded_by_calls_and_again_without_harm(
     books: Books,
 ) -> None:
     first = books.rows(ADD_TSLA)
@@ -271,14 +269,14 @@ def test_A25_A66_A67_more_symbols_are_seeded_by_calls_and_again_without_harm(
     assert books.rows("select count(*) from symbols") == [(5,)]
 
 
-def test_B24_the_health_of_the_last_hour_is_told_by_timeframe(filled: Books) -> None:
+def test_the_health_of_the_last_hour_is_told_by_timeframe(filled: Books) -> None:
     assert filled.rows(JOB_STATS) == [
         ("h1", 1, 1, 0, 0, 0, 0, None),
         ("m15", 15, 0, 1, 12, 2, 1266, 3600.0),
     ]
 
 
-def test_B25_the_coverage_of_aapl_is_what_is_stored(filled: Books) -> None:
+def test_the_coverage_of_aapl_is_what_is_stored(filled: Books) -> None:
     first, last = datetime(2024, 1, 9, 14, 30, tzinfo=UTC), at(8, 20, 30)
     days = (last - first) / timedelta(days=1)
     assert filled.rows(SYMBOL_COVERAGE) == [
@@ -288,7 +286,7 @@ def test_B25_the_coverage_of_aapl_is_what_is_stored(filled: Books) -> None:
     ]
 
 
-def test_B26_the_tracked_symbols_of_a_user_come_with_true_counts(filled: Books) -> None:
+def test_the_tracked_symbols_of_a_user_come_with_true_counts(filled: Books) -> None:
     filled.track(ANON_USER, filled.symbol("AAPL"), "watchlist")
     filled.track(ANON_USER, filled.symbol("MSFT"), "recent_search")
     now = filled.rows("select now()")[0][0]
@@ -298,7 +296,7 @@ def test_B26_the_tracked_symbols_of_a_user_come_with_true_counts(filled: Books) 
     ]
 
 
-def test_B29_an_update_changes_the_window_of_every_h1_definition(fresh: Books) -> None:
+def test_an_update_changes_the_window_of_every_h1_definition(fresh: Books) -> None:
     fresh.sql.execute(NARROWER_H1)
     found = fresh.rows(
         "select timeframe, window_days from job_definitions where symbol = 'MSFT' order by 1"
@@ -315,7 +313,7 @@ def test_B29_an_update_changes_the_window_of_every_h1_definition(fresh: Books) -
         pytest.param("AMD", "chart_view", TRACKED_AMD, 200, id="B33"),
     ],
 )
-def test_B31_B32_B33_interest_is_found_by_symbol_and_source(
+def test_interest_is_found_by_symbol_and_source(
     fresh: Books, ticker: str, source: str, statement: str, priority: int
 ) -> None:
     assert fresh.rows(statement) == []
@@ -324,7 +322,7 @@ def test_B31_B32_B33_interest_is_found_by_symbol_and_source(
     assert (str(row["user_id"]), row["source"], row["priority"]) == (ANON_USER, source, priority)
 
 
-def test_B12_B41_a_row_inserted_by_hand_creates_three_definitions(fresh: Books) -> None:
+def test_a_row_inserted_by_hand_creates_three_definitions(fresh: Books) -> None:
     assert fresh.rows(TRIGGER) == [("trigger_auto_create_jobs",)]
     fresh.sql.execute("delete from job_definitions where symbol = 'NFLX'")
     fresh.sql.execute(TRACK_BY_HAND)
@@ -334,7 +332,7 @@ def test_B12_B41_a_row_inserted_by_hand_creates_three_definitions(fresh: Books) 
     } == {("m15", 30, 300, True), ("h1", 90, 300, True), ("h4", 365, 300, True)}
 
 
-def test_B42_the_tick_has_its_entry_and_recent_runs_come_newest_first(filled: Books) -> None:
+def test_the_tick_has_its_entry_and_recent_runs_come_newest_first(filled: Books) -> None:
     (entry,) = named(filled, CRON_JOB)
     assert (entry["jobname"], entry["schedule"]) == ("orchestrator-tick", "* * * * *")
     filled.sql.execute(

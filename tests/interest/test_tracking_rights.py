@@ -1,7 +1,5 @@
 """Who may do what: interest is its user's own, job tables are read-only, bars have rules."""
 
-# ruff: noqa: N802 - a test's name carries the feature row's id
-
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
@@ -9,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import psycopg
 import pytest
+
+from swiftbolt_assets.policy.interest import SOURCES
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -45,7 +45,7 @@ def other_user(books: Books, mine: UUID) -> UUID:
     return found[0][0]
 
 
-def test_B60_a_user_reads_the_own_rows_only(books: Books, mine: UUID) -> None:
+def test_a_user_reads_the_own_rows_only(books: Books, mine: UUID) -> None:
     other = other_user(books, mine)
     with books.acting_as("authenticated", mine):
         assert books.rows("select user_id from user_symbol_tracking") == [(mine,)]
@@ -56,7 +56,7 @@ def test_B60_a_user_reads_the_own_rows_only(books: Books, mine: UUID) -> None:
         assert books.rows("select user_id from user_symbol_tracking") == []
 
 
-def test_B60_a_user_adds_changes_and_removes_the_own_rows_only(books: Books, mine: UUID) -> None:
+def test_a_user_adds_changes_and_removes_the_own_rows_only(books: Books, mine: UUID) -> None:
     other, tsla = other_user(books, mine), books.symbol("TSLA")
     with books.acting_as("authenticated", mine):
         books.track(mine, tsla, "chart_view")
@@ -76,7 +76,7 @@ def test_B60_a_user_adds_changes_and_removes_the_own_rows_only(books: Books, min
         ]
 
 
-def test_B60_a_stranger_has_no_access_and_the_service_sees_all(books: Books, mine: UUID) -> None:
+def test_a_stranger_has_no_access_and_the_service_sees_all(books: Books, mine: UUID) -> None:
     statements = (
         "select * from user_symbol_tracking",
         "delete from user_symbol_tracking",
@@ -96,9 +96,7 @@ def test_B60_a_stranger_has_no_access_and_the_service_sees_all(books: Books, min
 
 
 @pytest.mark.parametrize("role", ["anon", "authenticated"])
-def test_A70_people_read_the_job_tables_and_change_nothing(
-    books: Books, mine: UUID, role: str
-) -> None:
+def test_people_read_the_job_tables_and_change_nothing(books: Books, mine: UUID, role: str) -> None:
     """Failure mode 42: whoever had the public key could write jobs."""
     books.run("AAPL", "m15", "queued")
     for table in ("job_definitions", "job_runs", "coverage_status"):
@@ -123,7 +121,7 @@ def columns(books: Books, table: str) -> dict[str, tuple[str, bool]]:
     }
 
 
-def test_B59_a_tracking_row_has_the_contracts_columns_and_always_a_user_and_a_symbol(
+def test_a_tracking_row_has_the_contracts_columns_and_always_a_user_and_a_symbol(
     books: Books, mine: UUID
 ) -> None:
     """Failure mode 44: both could be null."""
@@ -144,7 +142,7 @@ def test_B59_a_tracking_row_has_the_contracts_columns_and_always_a_user_and_a_sy
         books.track(books.symbol("AAPL"), books.symbol("AAPL"), "watchlist")
 
 
-def test_B61_a_definition_has_the_contracts_columns_and_defaults(books: Books) -> None:
+def test_a_definition_has_the_contracts_columns_and_defaults(books: Books) -> None:
     found = columns(books, "job_definitions")
     wanted = {
         "symbol": ("text", False),
@@ -168,7 +166,7 @@ def test_B61_a_definition_has_the_contracts_columns_and_defaults(books: Books) -
         )
 
 
-def test_A70_a_run_has_the_contracts_columns(books: Books) -> None:
+def test_a_run_has_the_contracts_columns(books: Books) -> None:
     found = columns(books, "job_runs")
     wanted = {
         "symbol": "text",
@@ -185,7 +183,7 @@ def test_A70_a_run_has_the_contracts_columns(books: Books) -> None:
     assert {name: found[name][0] for name in wanted} == wanted
 
 
-def test_A23_who_may_write_which_day_is_a_rule_of_the_database(books: Books) -> None:
+def test_who_may_write_which_day_is_a_rule_of_the_database(books: Books) -> None:
     aapl = books.symbol("AAPL")
     books.bars(aapl, YESTERDAY, YESTERDAY)
     books.bars(aapl, TODAY, TODAY, provider="tradier")
@@ -211,3 +209,8 @@ def test_A23_who_may_write_which_day_is_a_rule_of_the_database(books: Books) -> 
     for ts, upper in ((noon.replace(day=8), 120), (noon.replace(hour=18), None)):
         with pytest.raises(psycopg.errors.CheckViolation), books.sql.transaction():
             books.sql.execute(model, (aapl, ts, upper))
+
+
+def test_every_source_of_interest_has_its_priority(books: Books) -> None:
+    found = books.rows("select source from interest_priorities order by 1")
+    assert [source for (source,) in found] == sorted(SOURCES)

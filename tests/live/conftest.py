@@ -13,10 +13,10 @@ import dagster as dg
 import psycopg
 import pytest
 
-from resources.dagster import PostgresResource, Storage
-from resources.live import LiveBook
-from resources.postgres import Database, sibling_database
-from resources.tracking import track
+from resources.bars.live import LiveBook
+from resources.dagster import PostgresResource
+from resources.postgres.database import Database, sibling_database
+from resources.queue.tracking import track
 from swiftbolt_assets.clock import NEW_YORK
 from swiftbolt_assets.definitions import FILL_BARS, build_definitions
 from swiftbolt_assets.orchestration.instance import (
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from resources.storage import Storage
     from swiftbolt_assets.settings import Settings
 
 TODAY = date(2026, 11, 20)

@@ -1,7 +1,5 @@
 """Who is due for today's bars: never early, never late, never outside the session."""
 
-# ruff: noqa: N802 - feature ids keep the spelling of the list of features
-
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
@@ -12,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swiftbolt_assets.clock import NEW_YORK
-from swiftbolt_assets.market.live import (
+from swiftbolt_assets.market.sessions import SLOT, Session, xnys
+from swiftbolt_assets.policy.freshness import (
     CLOSED_WITHIN,
     OLDEST,
     Watched,
@@ -24,7 +23,6 @@ from swiftbolt_assets.market.live import (
     is_stale,
     next_due,
 )
-from swiftbolt_assets.market.sessions import SLOT, Session, xnys
 
 FULL = date(2026, 11, 20)
 EARLY = date(2026, 11, 27)
@@ -128,7 +126,7 @@ def lived_through(session: Session, delay: timedelta) -> list[datetime]:
 
 
 @given(session=SESSIONS, delay=st.integers(0, 30))
-def test_B62_over_a_whole_day_no_bar_is_old_and_each_close_is_seen_within_a_minute(
+def test_over_a_whole_day_no_bar_is_old_and_each_close_is_seen_within_a_minute(
     session: Session, delay: int
 ) -> None:
     asked = lived_through(session, timedelta(seconds=delay))

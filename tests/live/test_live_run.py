@@ -1,7 +1,5 @@
 """The scheduled refresh: when it runs, whom it serves, what it stores and what it reports."""
 
-# ruff: noqa: N802 - feature ids keep the spelling of the list of features
-
 from __future__ import annotations
 
 import re
@@ -12,10 +10,10 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pytest
 
-from resources.dagster import TradierResource
-from swiftbolt_assets.assets.filling import Target
-from swiftbolt_assets.assets.today import refresh_today
-from swiftbolt_assets.definitions import tradier_resource
+from resources.providers import registry
+from resources.sources import Source
+from swiftbolt_assets.filling.target import Target
+from swiftbolt_assets.filling.today import refresh_today
 from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.timeframes import Timeframe
 from swiftbolt_assets.orchestration.instance import open_instance
@@ -38,7 +36,7 @@ def statuses(exchange: Exchange, symbol: str, timeframe: str = "m15") -> list[tu
     return exchange.sql(_STATUSES, symbol, timeframe)
 
 
-def test_A8_days_before_today_are_polygons_and_today_is_tradiers(exchange: Exchange) -> None:
+def test_days_before_today_are_polygons_and_today_is_tradiers(exchange: Exchange) -> None:
     run = exchange.fill("AAPL", date(2026, 11, 18))
     assert run.success
     assert statuses(exchange, "AAPL") == [
@@ -61,7 +59,7 @@ def test_A8_days_before_today_are_polygons_and_today_is_tradiers(exchange: Excha
     assert str(exchange.tick()).startswith("nothing is due: 1 symbols, the oldest")
 
 
-def test_A13_one_run_serves_all_who_are_due_and_asks_only_tradier(exchange: Exchange) -> None:
+def test_one_run_serves_all_who_are_due_and_asks_only_tradier(exchange: Exchange) -> None:
     exchange.track("MSFT", "AAPL", "BRK.B")
     request = exchange.tick()
     assert isinstance(request, dg.RunRequest)
@@ -83,7 +81,7 @@ def test_A13_one_run_serves_all_who_are_due_and_asks_only_tradier(exchange: Exch
     assert check.metadata["symbols"].value == 3
 
 
-def test_A41_in_session_hours_a_complete_symbol_costs_tradier_requests_only(
+def test_in_session_hours_a_complete_symbol_costs_tradier_requests_only(
     exchange: Exchange,
 ) -> None:
     exchange.fill("AAPL", date(2026, 11, 16), date(2026, 11, 19))
@@ -97,7 +95,7 @@ def test_A41_in_session_hours_a_complete_symbol_costs_tradier_requests_only(
     assert len(exchange.asked("tradier")) == 5
 
 
-def test_A59_bars_by_provider_hold_tradier_rows_of_today_only(exchange: Exchange) -> None:
+def test_bars_by_provider_hold_tradier_rows_of_today_only(exchange: Exchange) -> None:
     exchange.fill("AAPL", date(2026, 11, 16))
     rows = exchange.sql(
         "select provider::text, is_intraday, count(*), (min(ts) at time zone 'America/New_York')"
@@ -151,7 +149,7 @@ def test_an_open_chart_goes_first_then_the_priority(exchange: Exchange) -> None:
     assert asked == [("CCC",), ("BBB",), ("AAA",)]
 
 
-def test_B62_the_last_bar_is_asked_for_once_after_the_close(exchange: Exchange) -> None:
+def test_the_last_bar_is_asked_for_once_after_the_close(exchange: Exchange) -> None:
     exchange.track("AAPL")
     exchange.at(15, 58)
     exchange.refresh()
@@ -258,14 +256,12 @@ def test_a_request_that_waited_past_a_close_finds_no_bar_of_the_future(
     assert session is not None
     asked_at = exchange.now
     storage = exchange.storage()
-    provider = TradierResource(base_url=exchange.settings.tradier_url, requests_per_minute=0).open(
-        storage
-    )
-    assert provider is not None
+    monkeypatch.setenv("TRADIER_REQUESTS_PER_MINUTE", "0")
+    provider = Source.of(registry.TODAY, exchange.settings).open(storage)
     # It waits 30 s for its slot.
     seconds = iter((0.0, 30.0, 30.0))
     monkeypatch.setattr(
-        "swiftbolt_assets.assets.today.time", SimpleNamespace(monotonic=lambda: next(seconds))
+        "swiftbolt_assets.filling.today.time", SimpleNamespace(monotonic=lambda: next(seconds))
     )
     exchange.now = asked_at + timedelta(seconds=29)
     refresh_today(
@@ -329,7 +325,7 @@ def test_the_budget_is_what_tradiers_headers_name(
     storage = exchange.storage()
     for setting, expected in (("60", 37), ("20", 20), ("20", 20)):
         monkeypatch.setenv("TRADIER_REQUESTS_PER_MINUTE", setting)
-        tradier = tradier_resource(exchange.settings)
+        tradier = Source.of(registry.TODAY, exchange.settings)
         tradier.open(storage)
         assert tradier.budget(storage) == expected
     storage.close()
@@ -364,11 +360,11 @@ def test_a_round_ends_before_the_next_tick_and_is_told_part_by_part(
     exchange: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exchange.track("AAPL", "MSFT", "NVDA")
-    monkeypatch.setattr("swiftbolt_assets.assets.live._TOLD_AT_ONCE", 1)
-    monkeypatch.setattr("swiftbolt_assets.assets.live._LONGEST_ROUND_S", 0.0)
+    monkeypatch.setattr("swiftbolt_assets.jobs.live._TOLD_AT_ONCE", 1)
+    monkeypatch.setattr("swiftbolt_assets.jobs.live._LONGEST_ROUND_S", 0.0)
     assert exchange.refresh().success, "no time is no failure"
     assert exchange.asked("tradier") == []
-    monkeypatch.setattr("swiftbolt_assets.assets.live._LONGEST_ROUND_S", 45.0)
+    monkeypatch.setattr("swiftbolt_assets.jobs.live._LONGEST_ROUND_S", 45.0)
     told = exchange.refresh().reported()
     assert {symbol.partition("|")[2] for _, symbol in told} == {"AAPL", "MSFT", "NVDA"}
     assert len(told) == 9

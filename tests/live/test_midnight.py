@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resources.live import LiveBook
-from resources.postgres import Database
-from resources.symbols import ensure_symbols
-from resources.work import WorkQueue
+from resources.bars.live import LiveBook
+from resources.bars.symbols import ensure_symbols
+from resources.postgres.database import Database
+from resources.queue.slices import WorkQueue
 
 if TYPE_CHECKING:
     from uuid import UUID

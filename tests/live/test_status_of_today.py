@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resources.splits import SplitBook
-from resources.splits_asked import SplitsAsked
-from swiftbolt_assets.cli.status import run_status
+from resources.bars.splits import SplitBook
+from resources.providers.lists import SplitsAsked
+from swiftbolt_assets.cli.commands.status import run_status
 from swiftbolt_assets.cli.today import todays_lines
 from swiftbolt_assets.errors import BadRequestError, UnavailableError
 

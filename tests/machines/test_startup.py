@@ -86,3 +86,21 @@ def test_a_process_in_a_folder_that_was_removed_starts(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_command_in_a_folder_that_was_removed_is_refused_before_anything_is_asked(
+    tmp_path: Path,
+) -> None:
+    done = subprocess.run(
+        ["sh", "-c", (f'mkdir gone && cd gone && rmdir ../gone && "{sys.executable}" -m '
+         "swiftbolt_assets backfill AAPL --days 5")],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "SWIFTBOLT_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )  # fmt: skip
+    line = "swiftbolt: the current folder is gone; change to one that exists\n"
+    assert (done.returncode, done.stderr) == (2, line)
+    assert not (tmp_path / "home").exists()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from resources.polygon_reply import parse_page
-from resources.replies import Reply
+from resources.providers.polygon.reply import parse_page
+from resources.providers.replies import Reply
 from swiftbolt_assets.simulator.config import SimulatorConfig
 from swiftbolt_assets.simulator.listings import Listings
 from swiftbolt_assets.simulator.polygon import Aggregates

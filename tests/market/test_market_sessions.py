@@ -1,5 +1,4 @@
 """The session calendar against exchange_calendars and against the exchange's notices."""
-# ruff: noqa: N802 - a test's name carries the feature row's id
 
 from __future__ import annotations
 
@@ -115,9 +114,7 @@ def test_two_years_before_2026_11_20_hold_501_sessions() -> None:
     ("first", "counts"),
     [("2024-01-08", (502, 12_980, 3_496, 998)), ("2024-01-09", (501, 12_954, 3_489, 996))],
 )
-def test_A39_A42_A44_A48_the_example_window_holds_so_many_bars(
-    first: str, counts: tuple[int, ...]
-) -> None:
+def test_the_example_window_holds_so_many_bars(first: str, counts: tuple[int, ...]) -> None:
     sessions = xnys().between(date.fromisoformat(first), date(2026, 1, 7))
     bars = [sum(s.bars_expected(minutes) for s in sessions) for minutes in (15, 60, 240)]
     assert (len(sessions), *bars) == counts

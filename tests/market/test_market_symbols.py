@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resources.providers.registry import TODAY
+from resources.providers.tradier.quotes import canonical
 from swiftbolt_assets.errors import UsageError
-from swiftbolt_assets.market.symbols import from_tradier, parse_symbol, tradier_symbol
+from swiftbolt_assets.market.symbols import parse_symbol
 from swiftbolt_assets.market.timeframes import Timeframe, parse_timeframe
 
 HOSTILE = {
@@ -103,9 +105,9 @@ def test_whatever_passes_is_canonical_and_safe_in_a_path(text: str) -> None:
 
 def test_tradier_writes_class_shares_with_a_slash_and_no_small_letters() -> None:
     spelled = {"BRK.B": "BRK/B", "AAPL": "AAPL", "ABC.WS.A": "ABC/WS/A", "BCpC": None, "ABCw": None}
-    assert {one: tradier_symbol(one) for one in spelled} == spelled
-    assert from_tradier("BRK/B") == "BRK.B"
-    assert [from_tradier(one) for one in ("BCpC", "", "brk/b", "BRK B", "//")] == [None] * 5
+    assert {one: TODAY.spelled(one) for one in spelled} == spelled
+    assert canonical("BRK/B") == "BRK.B"
+    assert [canonical(one) for one in ("BCpC", "", "brk/b", "BRK B", "//")] == [None] * 5
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,4 @@
 """Resampling against a slow reference that walks each session in plain Python."""
-# ruff: noqa: N802 - a test's name carries the feature row's id
 
 from __future__ import annotations
 
@@ -126,7 +125,7 @@ def histories(draw: st.DrawFn) -> tuple[list[Session], list[dict[str, Any]]]:
 
 @settings(max_examples=80, deadline=None)
 @given(histories(), st.sampled_from(DERIVED))
-def test_A28_every_bucket_equals_the_slow_reference(
+def test_every_bucket_equals_the_slow_reference(
     history: tuple[list[Session], list[dict[str, Any]]], timeframe: Timeframe
 ) -> None:
     sessions, rows = history

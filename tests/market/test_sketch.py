@@ -8,7 +8,7 @@ import polars as pl
 
 from swiftbolt_assets.market.bars import BAR_SCHEMA, empty_bars
 from swiftbolt_assets.market.sessions import xnys
-from swiftbolt_assets.market.sketch import sketches
+from swiftbolt_assets.market.sparkline import sketches
 
 SESSIONS = xnys().between(date(2026, 11, 17), date(2026, 11, 19))
 

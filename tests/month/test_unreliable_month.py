@@ -14,7 +14,7 @@ import pytest
 from rehearsal.days import PER_MINUTE, Days
 from rehearsal.scenario import Scenario
 from rehearsal.verdict import Verdict, judge
-from resources.postgres import sibling_database
+from resources.postgres.database import sibling_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resources.endpoint import Secret
-from resources.http import Bounds, Transport
-from resources.ledger import Ledger
-from resources.listed import TickerList
-from resources.polygon_tickers import PolygonTickers
-from resources.postgres import Database
-from resources.rate_limit import Unlimited
+from resources.bars.ledger import Ledger
+from resources.bars.listed_tickers import TickerList
+from resources.postgres.database import Database
+from resources.providers.endpoint import Secret
+from resources.providers.http import Bounds, Transport
+from resources.providers.polygon.tickers import PolygonTickers
+from resources.providers.rate_limit import Unlimited
 from swiftbolt_assets.errors import ProviderError
 from swiftbolt_assets.simulator.config import SimulatorConfig
 from swiftbolt_assets.simulator.server import SimulatorThread
@@ -24,7 +24,7 @@ from swiftbolt_assets.simulator.server import SimulatorThread
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from resources.listed import Stored
+    from resources.bars.listed_tickers import Stored
 
 #: A Friday evening in New York, after the close.
 NOW = datetime(2026, 11, 20, 22, 30, tzinfo=UTC)

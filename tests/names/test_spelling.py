@@ -12,19 +12,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from resources.bars import BarStore
-from resources.endpoint import Secret
-from resources.http import Bounds, Transport
-from resources.ledger import Ledger
-from resources.live import LiveBook
-from resources.polygon import PolygonClient
-from resources.rate_limit import Unlimited
-from resources.symbols import ensure_symbols, partition_tickers
-from resources.tradier import TradierClient
-from resources.tradier_quotes import TradierQuotes
-from swiftbolt_assets.assets.filling import Filler, Target
+from resources.bars.ledger import Ledger
+from resources.bars.live import LiveBook
+from resources.bars.store import BarStore
+from resources.bars.symbols import ensure_symbols, partition_tickers
+from resources.providers.endpoint import Secret
+from resources.providers.http import Bounds, Transport
+from resources.providers.polygon.bars import PolygonClient
+from resources.providers.rate_limit import Unlimited
+from resources.providers.tradier.bars import TradierClient
+from resources.providers.tradier.quotes import TradierQuotes
 from swiftbolt_assets.assets.partitions import BarKey, parse_keys
 from swiftbolt_assets.errors import LeftAloneError, UsageError
+from swiftbolt_assets.filling.filler import Filler
+from swiftbolt_assets.filling.target import Target
 from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.symbols import parse_symbol
 from swiftbolt_assets.market.timeframes import Timeframe

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.overview import symbol_overviews
-from resources.polygon_tickers import parse_tickers, tickers_request
-from resources.replies import Reply
-from resources.splits import SplitBook
-from resources.symbols import ensure_symbols, partition_tickers
+from resources.bars.overview import symbol_overviews
+from resources.bars.splits import SplitBook
+from resources.bars.symbols import ensure_symbols, partition_tickers
+from resources.providers.polygon.tickers import parse_tickers, tickers_request
+from resources.providers.replies import Reply
 from swiftbolt_assets.errors import MalformedReplyError, ProviderError, UnavailableError
 
 BASE = "https://api.massive.com"

@@ -177,7 +177,7 @@ def test_the_dockerfile_makes_an_environment_for_every_profile(
 def test_the_wheel_holds_exactly_the_three_packages(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         tops = {name.partition("/")[0] for name in archive.namelist()}
-    assert tops == PACKAGES | {"swiftbolt-0.1.0.dist-info"}
+    assert tops == PACKAGES | {"swiftbolt-0.2.0.dist-info"}
 
 
 @pytest.mark.slow
@@ -249,7 +249,7 @@ def test_the_installed_command_knows_its_commands_and_its_version(installed: Pat
     shown = run(installed / "swiftbolt", "--help", cwd=installed)
     for command in ("demo", "up", "migrate", "backfill", "coverage", "status", "simulate", "env"):
         assert f"\n  {command} " in shown
-    assert run(installed / "swiftbolt", "--version", cwd=installed).strip().endswith("0.1.0")
+    assert run(installed / "swiftbolt", "--version", cwd=installed).strip().endswith("0.2.0")
 
 
 @pytest.mark.slow

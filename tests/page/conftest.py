@@ -18,17 +18,16 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from resources import embedded
+from resources.postgres.embedded import server as embedded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 #: During a session, so that there are bars of today, one of them forming.
 NOW = "2026-11-20T14:31:00-05:00"
-PROJECT = Path(embedded.__file__).parents[1]
+PROJECT = Path(embedded.__file__).parents[3]
 COMMAND = (sys.executable, "-m", "swiftbolt_assets.cli.main")
 PORTS = (3000, 8000, 8900)
-_OURS = ("SWIFTBOLT_", "POLYGON_", "TRADIER_", "DAGSTER_", "RESAMPLE_", "MAX_CONCURRENT_JOBS", "PG")
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
@@ -43,12 +42,10 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> 
 class Server:
     """`swiftbolt up`, or `swiftbolt serve` beside it, on ports of its own."""
 
-    def __init__(self, home: Path, command: str) -> None:
+    def __init__(self, surroundings: dict[str, str], home: Path, command: str) -> None:
         self.home, self._command, self._offset = home, command, _free_offset()
         self.url = f"http://127.0.0.1:{8000 + self._offset}"
-        self._environment = {
-            name: value for name, value in os.environ.items() if not name.startswith(_OURS)
-        } | {
+        self._environment = surroundings | {
             "SWIFTBOLT_HOME": str(home),
             "SWIFTBOLT_NOW": NOW,
             "SWIFTBOLT_BACKGROUND": "false",
@@ -146,9 +143,9 @@ class Look:
 
 
 @pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def platform(home_folder: Path, surroundings: dict[str, str]) -> Iterator[Server]:
     """Run one platform for the module."""
-    running = Server(tmp_path_factory.mktemp("page") / "home", "up")
+    running = Server(surroundings, home_folder / "page", "up")
     try:
         running.start()
         yield running
@@ -158,9 +155,9 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def server(platform: Server) -> Iterator[Server]:
+def server(platform: Server, surroundings: dict[str, str]) -> Iterator[Server]:
     """Run the HTTP API once more, to stop it."""
-    running = Server(platform.home, "serve")
+    running = Server(surroundings, platform.home, "serve")
     try:
         running.start()
         yield running

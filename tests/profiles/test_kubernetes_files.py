@@ -202,6 +202,15 @@ def test_the_chart_has_every_key_of_the_values() -> None:
     assert unknown_keys(values | {"runLaunch": {}}) == ["runLaunch"]
 
 
+def test_names_that_yaml_would_read_otherwise_are_carried_as_they_are() -> None:
+    url = "postgresql://us%22er%5C:secret@[fd00::1]/b%C3%A4rs%20%23%F0%9F%93%88%22_dagster"
+    texts = configuration_files(read_settings(ENVIRONMENT), url)
+    postgres = yaml.safe_load(texts["values.yaml"])["postgresql"]
+    assert postgres["postgresqlHost"] == "fd00::1"
+    assert postgres["postgresqlUsername"] == 'us"er\\'
+    assert postgres["postgresqlDatabase"] == 'b\u00e4rs #\U0001f4c8"_dagster'
+
+
 def test_the_values_carry_the_settings() -> None:
     values = yaml.safe_load(rendered()["values.yaml"])
     postgres = values["postgresql"]

@@ -10,14 +10,14 @@ from dagster._core.instance import InstanceRef
 from dagster._core.launcher import DefaultRunLauncher
 from dagster._core.run_coordinator import QueuedRunCoordinator
 
-from resources.workers import Worker
-from swiftbolt_assets.orchestration.celery_launcher import BeatingRunLauncher
-from swiftbolt_assets.orchestration.configuration import configuration_files
-from swiftbolt_assets.orchestration.worker_slots import (
+from resources.platform.workers import Worker
+from swiftbolt_assets.orchestration.celery.launcher import BeatingRunLauncher
+from swiftbolt_assets.orchestration.celery.slots import (
     Limits,
     WorkerSlotsCoordinator,
     why_none_begins,
 )
+from swiftbolt_assets.orchestration.configuration import configuration_files
 from swiftbolt_assets.settings import read_settings
 
 if TYPE_CHECKING:

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resources.bars import BarStore
-from resources.endpoint import Secret
-from resources.http import Bounds, Transport
-from resources.ledger import Ledger
-from resources.polygon import PolygonClient
-from resources.postgres import Database
-from resources.rate_limit import Unlimited
-from resources.symbols import ensure_symbols
-from swiftbolt_assets.assets.filling import Filler, Target
-from swiftbolt_assets.cli.prove import run_prove
+from resources.bars.ledger import Ledger
+from resources.bars.store import BarStore
+from resources.bars.symbols import ensure_symbols
+from resources.postgres.database import Database
+from resources.providers.endpoint import Secret
+from resources.providers.http import Bounds, Transport
+from resources.providers.polygon.bars import PolygonClient
+from resources.providers.rate_limit import Unlimited
+from swiftbolt_assets.cli.commands.prove import run_prove
 from swiftbolt_assets.clock import new_york_date
 from swiftbolt_assets.errors import SwiftBoltError
+from swiftbolt_assets.filling.filler import Filler
+from swiftbolt_assets.filling.target import Target
 from swiftbolt_assets.market.sessions import xnys
 from swiftbolt_assets.market.timeframes import Timeframe
 from swiftbolt_assets.simulator.config import SimulatorConfig

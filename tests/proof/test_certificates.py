@@ -1,6 +1,5 @@
 """A certificate accounts for every quarter hour, and what is changed later is named."""
 
-# ruff: noqa: N802 - a test's name carries the feature row's id
 # ruff: noqa: ANN401 - the fixtures are classes of conftest.py, which tests cannot import
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resources.calendar_changes import CalendarBook
+from resources.bars.calendar_changes import CalendarBook
 from swiftbolt_assets.errors import UsageError
 from swiftbolt_assets.market.announced import Change
 from swiftbolt_assets.market.sessions import xnys
@@ -63,7 +62,7 @@ def assert_accounted(one: Any, certificate: dict[str, Any]) -> None:
     assert certificate["bars"]["m15"] + without == len(slots)
 
 
-def test_A43_A44_A48_a_complete_symbol_is_certified_with_its_bars_and_requests(aapl: Any) -> None:
+def test_a_complete_symbol_is_certified_with_its_bars_and_requests(aapl: Any) -> None:
     report = aapl.proof("AAPL")
     certificate = report["certificate"]
     assert report["result"] == "issued"
@@ -88,7 +87,7 @@ def test_it_is_printed_for_people(aapl: Any) -> None:
     assert "  proven     234 of 234 quarter hours: 100.00% bar, 0.00% absent, 0.00% unconf" in text
 
 
-def test_A42_a_halt_is_accounted_for_when_others_traded_meanwhile(
+def test_a_halt_is_accounted_for_when_others_traded_meanwhile(
     notary: Callable[..., Any],
 ) -> None:
     one = notary(IN_MARCH)
@@ -103,7 +102,7 @@ def test_A42_a_halt_is_accounted_for_when_others_traded_meanwhile(
     assert "  absent     7 halted (quarter hours)\n" in one.prove("HALT")
 
 
-def test_A42_a_day_without_any_trade_of_a_busy_symbol_is_in_doubt_and_not_proven(
+def test_a_day_without_any_trade_of_a_busy_symbol_is_in_doubt_and_not_proven(
     notary: Callable[..., Any],
 ) -> None:
     one = notary(IN_NOVEMBER)
@@ -118,7 +117,7 @@ def test_A42_a_day_without_any_trade_of_a_busy_symbol_is_in_doubt_and_not_proven
     assert "  in doubt   26 unconfirmed, asked for again (quarter hours)\n" in one.prove("HALT")
 
 
-def test_A42_a_listing_inside_the_window_is_accounted_for(notary: Callable[..., Any]) -> None:
+def test_a_listing_inside_the_window_is_accounted_for(notary: Callable[..., Any]) -> None:
     one = notary(IN_JULY)
     first = date(2025, 5, 1)
     before = xnys().between(first, date(2025, 6, 15))
@@ -134,7 +133,7 @@ def test_A42_a_listing_inside_the_window_is_accounted_for(notary: Callable[..., 
         assert {day["slots"] for day in certificate["days"][: len(before)]} == {mark * 26}
 
 
-def test_A42_an_illiquid_symbol_is_accounted_for(notary: Callable[..., Any]) -> None:
+def test_an_illiquid_symbol_is_accounted_for(notary: Callable[..., Any]) -> None:
     one = notary(IN_NOVEMBER)
     one.fill("THIN", date(2026, 8, 3), LAST)
     certificate = one.proof("THIN")["certificate"]

@@ -4,35 +4,33 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
     from pathlib import Path
+
+    from rehearsal.commands import Commands
 
 pytestmark = pytest.mark.slow
 
 NOW = datetime(2026, 11, 20, 22, 30, tzinfo=UTC)
 
 
-def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "swiftbolt_assets.cli.main", "prove", *arguments],
-        env=dict(os.environ),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+@pytest.fixture
+def command(commands: Commands) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return what runs `prove`."""
+    return lambda *arguments: commands.run("prove", *arguments, env=os.environ)
 
 
 def test_a_changed_bar_ends_in_one_line_and_exit_code_1(
-    notary: Callable[..., Any], tmp_path: Path
+    notary: Callable[..., Any],
+    command: Callable[..., subprocess.CompletedProcess[str]],
+    tmp_path: Path,
 ) -> None:
     one = notary(NOW)
     one.fill("AAPL", date(2026, 11, 16), date(2026, 11, 19))
@@ -52,7 +50,9 @@ def test_a_changed_bar_ends_in_one_line_and_exit_code_1(
         assert failed.stderr.count("\n") == 1
 
 
-def test_wrong_usage_ends_in_exit_code_2(tmp_path: Path) -> None:
+def test_wrong_usage_ends_in_exit_code_2(
+    command: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
     path = str(tmp_path / "none.json")
     for arguments in (
         ["A B"],

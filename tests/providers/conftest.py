@@ -11,12 +11,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from resources.endpoint import Secret
-from resources.http import Bounds, Transport
-from resources.rate_limit import Unlimited
+from resources.providers.endpoint import Secret
+from resources.providers.http import Bounds, Transport
+from resources.providers.rate_limit import Unlimited
 
 if TYPE_CHECKING:
-    from resources.contract import RequestRecord
+    from resources.providers.contract import RequestRecord
 
 KEY = "sekret-Key_0123456789"
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resources.endpoint import Secret
-from resources.polygon import PolygonClient
-from resources.replies import Parsed, Request
+from resources.providers.endpoint import Secret
+from resources.providers.polygon.bars import PolygonClient
+from resources.providers.replies import Parsed, Request
 from swiftbolt_assets.cli.unexpected import describe
 from swiftbolt_assets.errors import ConfigurationError, ProviderError
 

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import pytest
 from massive import RESTClient
 
-from resources.endpoint import Secret
-from resources.http import Transport
-from resources.polygon import PolygonClient
-from resources.rate_limit import Unlimited
+from resources.providers.endpoint import Secret
+from resources.providers.http import Transport
+from resources.providers.polygon.bars import PolygonClient
+from resources.providers.rate_limit import Unlimited
 from swiftbolt_assets.simulator.config import SimulatorConfig
 from swiftbolt_assets.simulator.server import SimulatorThread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from resources.contract import RequestRecord
+    from resources.providers.contract import RequestRecord
 
 NOW = datetime(2026, 11, 20, 22, 30, tzinfo=UTC)
 #: Both clock changes of a year, an early close, and the first fractional raw volumes.

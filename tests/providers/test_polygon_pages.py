@@ -1,5 +1,4 @@
 """A window over several pages: followed to its end, or broken off with a reason."""
-# ruff: noqa: N802 - a test's name carries the feature row's id
 
 # ruff: noqa: ANN401 - the fixtures are classes of conftest.py, which tests cannot import
 from __future__ import annotations
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resources.polygon import MAX_PAGES, PolygonClient
+from resources.providers.polygon.bars import MAX_PAGES, PolygonClient
 from swiftbolt_assets.errors import (
     MalformedReplyError,
     PermissionDeniedError,
@@ -20,7 +19,7 @@ from swiftbolt_assets.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from resources.contract import Answer
+    from resources.providers.contract import Answer
 
 #: 2025-07-01 09:30 in New York.
 T = 1751376600000
@@ -55,7 +54,7 @@ def stamps(answer: Answer) -> list[int]:
     return answer.bars["ts"].dt.epoch("ms").to_list()
 
 
-def test_A9_one_page_is_one_request(wire: Any, talk: Callable[..., Any]) -> None:
+def test_one_page_is_one_request(wire: Any, talk: Callable[..., Any]) -> None:
     wire.script(wire.reply(page(T, T + STEP)))
     one = talk()
     answer = fetch(one)

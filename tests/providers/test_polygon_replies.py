@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from resources.polygon import bars_request, next_request, start_ms
-from resources.polygon_reply import judge, parse_page
-from resources.replies import Reply, Request
+from resources.providers.polygon.bars import bars_request, next_request, start_ms
+from resources.providers.polygon.reply import judge, parse_page
+from resources.providers.replies import Reply, Request
 from swiftbolt_assets.errors import (
     BadRequestError,
     BeyondPlanError,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resources.polygon_splits import PolygonSplits, SplitsAnswer
-from resources.splits_asked import SplitsAsked
+from resources.providers.lists import SplitsAnswer, SplitsAsked
+from resources.providers.polygon.splits import PolygonSplits
 from swiftbolt_assets.errors import (
     MalformedReplyError,
     PermissionDeniedError,

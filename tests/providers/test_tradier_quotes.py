@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resources.replies import Reply
-from resources.tradier_quotes import parse_quotes, quotes_request
+from resources.providers.replies import Reply
+from resources.providers.tradier.quotes import parse_quotes, quotes_request
 from swiftbolt_assets.errors import MalformedReplyError, ProviderError
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)

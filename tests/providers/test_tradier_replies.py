@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 
-from resources.replies import Reply
-from resources.tradier import bars_request
-from resources.tradier_reply import (
-    MarketClock,
+from resources.providers.replies import Reply
+from resources.providers.tradier.bars import bars_request
+from resources.providers.tradier.reply import (
     TooOldError,
     judge,
-    parse_clock,
     parse_series,
     until_expiry,
 )
@@ -23,7 +21,6 @@ from swiftbolt_assets.errors import (
     KeyRefusedError,
     MalformedReplyError,
     PermissionDeniedError,
-    ProviderError,
     RateLimitedError,
     UnavailableError,
 )
@@ -290,52 +287,6 @@ def test_a_quota_fault_waits_for_the_expiry_and_retry_after_wins() -> None:
     error = judge(reply(QUOTA, 429, x_ratelimit_expiry="1795190780000", retry_after="7"))
     assert isinstance(error, RateLimitedError)
     assert error.retry_after == 7
-
-
-CLOCK = {
-    "clock": {
-        "date": "2019-05-06",
-        "description": "Market is open from 09:30 to 16:00",
-        "state": "open",
-        "timestamp": 1557156988,
-        "next_change": "16:00",
-        "next_state": "postmarket",
-    }
-}
-
-
-def test_the_clock_is_read() -> None:
-    assert parse_clock(reply(CLOCK)) == MarketClock(
-        state="open",
-        date=date(2019, 5, 6),
-        next_change=time(16),
-        next_state="postmarket",
-        timestamp=datetime(2019, 5, 6, 15, 36, 28, tzinfo=UTC),
-    )
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        *(None, [], {}, {"clock": None}, {"clock": []}, b"<html/>"),
-        *(
-            {"clock": CLOCK["clock"] | change}
-            for change in (
-                {"state": "lunch"},
-                {"state": []},
-                {"date": None},
-                {"date": "yesterday"},
-                {"timestamp": "now"},
-                {"timestamp": 1557156988000},
-                {"next_change": "25:00"},
-                {"next_state": "x"},
-            )
-        ),
-    ],
-)
-def test_a_clock_that_cannot_be_trusted_is_malformed(body: object) -> None:
-    with pytest.raises(ProviderError):
-        parse_clock(reply(body))
 
 
 def test_the_request_says_interval_hours_and_exchange_time() -> None:

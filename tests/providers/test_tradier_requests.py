@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resources.tradier import TradierClient
+from resources.providers.tradier.bars import TradierClient
 from swiftbolt_assets.errors import BeyondPlanError, MalformedReplyError, StorageError
 
 if TYPE_CHECKING:
@@ -133,17 +133,9 @@ def test_a_budget_that_cannot_be_noted_does_not_lose_the_reply(
     assert "it is away" in caplog.text
 
 
-def test_the_market_clock_is_asked(wire: Any, talk: Callable[..., Any]) -> None:
-    clock = {"date": "2019-05-06", "state": "closed", "timestamp": 1557156988}
-    wire.script(wire.reply({"clock": clock}))
-    one = talk("tradier")
-    assert client(one).clock(priority=300).state == "closed"
-    assert wire.paths == ["/v1/markets/clock"]
-    assert one.records[0].symbol is None
-
-
-def test_a_market_clock_that_stays_broken_is_an_error(wire: Any, talk: Callable[..., Any]) -> None:
+def test_a_series_that_stays_broken_is_an_error(wire: Any, talk: Callable[..., Any]) -> None:
     wire.script(wire.reply(b"{}"))
-    with pytest.raises(MalformedReplyError, match="tradier: the body holds no clock"):
-        client(talk("tradier")).clock(priority=300)
+    day = date(2025, 7, 1)
+    with pytest.raises(MalformedReplyError, match="tradier: the body holds no series"):
+        client(talk("tradier")).fetch("AAPL", day, day, priority=300)
     assert len(wire.heads) == 4

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resources.endpoint import Secret, checked_base_url
-from resources.http import Transport, without_retries
-from resources.polygon_reply import judge
-from resources.rate_limit import PostgresLimiter, Unlimited
-from resources.replies import Parsed, Reply, Request, decoded, retry_after
+from resources.providers.endpoint import Secret, checked_base_url
+from resources.providers.http import Transport, without_retries
+from resources.providers.polygon.reply import judge
+from resources.providers.rate_limit import PostgresLimiter, Unlimited
+from resources.providers.replies import Parsed, Reply, Request, decoded, retry_after
 from swiftbolt_assets.errors import (
     BadRequestError,
     ConfigurationError,

@@ -10,10 +10,10 @@ from contextlib import suppress
 
 import psycopg
 
-from resources.endpoint import Secret
-from resources.http import Bounds, Transport
-from resources.rate_limit import PostgresLimiter
-from resources.replies import Parsed, Reply, Request
+from resources.providers.endpoint import Secret
+from resources.providers.http import Bounds, Transport
+from resources.providers.rate_limit import PostgresLimiter
+from resources.providers.replies import Parsed, Reply, Request
 from swiftbolt_assets.errors import ProviderError
 
 #: The provider's window is 3 s; the margin is that of 60.5 s to 60 s.

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from resources import embedded
-from resources.postgres import Database
+from resources.postgres.database import Database
+from resources.postgres.embedded import server as embedded
 from resources.schema import migrate
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from resources.contract import Answer
-from resources.provider_health import GuardedProvider, ProviderHealth
+from resources.providers.contract import Answer
+from resources.providers.health import GuardedProvider, ProviderHealth
 from swiftbolt_assets.errors import (
     BeyondPlanError,
     KeyRefusedError,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from resources import rate_limit
-from resources.rate_limit import Grant, LimiterState, PostgresLimiter, Unlimited, limiter
+from resources.providers import rate_limit
+from resources.providers.rate_limit import Grant, LimiterState, PostgresLimiter, Unlimited, limiter
 from swiftbolt_assets.errors import BudgetClosedError, StorageError
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from resources import embedded
+from resources.postgres.embedded import server as embedded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

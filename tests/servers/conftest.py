@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from resources.embedded_account import own_account, system_account
+from resources.postgres.embedded.account import own_account, system_account
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,11 +35,15 @@ class Server:
     Attributes:
         version: its major version.
         port: where it listens.
+        sockets: the folder of its socket.
+        control: runs `pg_ctl` on it with these arguments.
 
     """
 
     version: int
     port: int
+    sockets: Path
+    control: Callable[..., None]
 
     def url(self, user: str = "postgres", database: str = "postgres") -> str:
         """Return a URL; everybody is trusted."""
@@ -55,7 +59,8 @@ class Server:
         """Drop all databases and roles that tests made."""
         with psycopg.connect(self.url(), autocommit=True) as connection:
             databases = connection.execute(
-                "select datname from pg_database where not datistemplate and datname <> 'postgres'"
+                "select quote_ident(datname) from pg_database"
+                " where not datistemplate and datname <> 'postgres'"
             ).fetchall()
             roles = connection.execute(
                 "select rolname from pg_roles where rolname !~ '^pg_' and rolname <> 'postgres'"
@@ -74,9 +79,9 @@ class Server:
         return self.url(name, name)
 
 
-def _start(version: int) -> Iterator[Server]:
+def _start(version: int, home_folder: Path) -> Iterator[Server]:
     account = system_account() if os.geteuid() == 0 else own_account()
-    folder = Path(tempfile.mkdtemp(prefix="sb-pg-"))
+    folder = Path(tempfile.mkdtemp(prefix="pg-", dir=home_folder))
     try:
         bin_folder = _programs(version, folder)
         os.chown(folder, account.uid, account.gid)
@@ -91,20 +96,24 @@ def _start(version: int) -> Iterator[Server]:
         )
         assert made.returncode == 0, made.stderr
         options = (
-            f"-c port={port} -c unix_socket_directories= -c fsync=off -c listen_addresses=127.0.0.1"
+            f"-c port={port} -c unix_socket_directories={folder} -c fsync=off"
+            " -c listen_addresses=127.0.0.1"
         )
-        begun = account.run(
-            bin_folder / "pg_ctl",
-            *("start", "--wait", "--silent", "--pgdata=data", "--log=log", f"--options={options}"),
-            cwd=folder,
-        )
-        assert begun.returncode == 0, (folder / "log").read_text()
-        try:
-            yield Server(version, port)
-        finally:
-            account.run(
-                bin_folder / "pg_ctl", "stop", "--mode=immediate", "--pgdata=data", cwd=folder
+
+        def control(*arguments: str) -> None:
+            done = account.run(
+                bin_folder / "pg_ctl",
+                *(*arguments, "--wait", "--silent", "--pgdata=data", "--log=log"),
+                f"--options={options}",
+                cwd=folder,
             )
+            assert done.returncode == 0, (folder / "log").read_text()
+
+        control("start")
+        try:
+            yield Server(version, port, folder, control)
+        finally:
+            control("stop", "--mode=immediate")
     finally:
         shutil.rmtree(folder)
 
@@ -126,15 +135,15 @@ def _programs(version: int, folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_16() -> Iterator[Server]:
+def postgres_16(home_folder: Path) -> Iterator[Server]:
     """Run a Postgres 16."""
-    yield from _start(16)
+    yield from _start(16, home_folder)
 
 
 @pytest.fixture(scope="session")
-def postgres_18() -> Iterator[Server]:
+def postgres_18(home_folder: Path) -> Iterator[Server]:
     """Run a Postgres 18."""
-    yield from _start(18)
+    yield from _start(18, home_folder)
 
 
 @pytest.fixture(params=[16, 18])

@@ -5,9 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +15,8 @@ from tests.servers.test_session_defaults import HOSTILE
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from rehearsal.commands import Commands
 
 pytestmark = pytest.mark.slow
 NOW = "2026-11-20T15:10:00-05:00"
@@ -30,11 +29,11 @@ select s.ticker, b.timeframe::text, extract(epoch from b.ts)::bigint, b.open, b.
 """
 
 
-def shell(home: Path, url: str) -> Callable[..., str]:
+def shell(
+    commands: Commands, surroundings: dict[str, str], home: Path, url: str
+) -> Callable[..., str]:
     """Return what runs a command on an installation and returns what it printed."""
-    ours = ("SWIFTBOLT_", "POLYGON_", "TRADIER_", "DAGSTER_", "PG")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    environment |= {
+    environment = surroundings | {
         "SWIFTBOLT_HOME": str(home),
         "SWIFTBOLT_NOW": NOW,
         "POLYGON_REQUESTS_PER_MINUTE": "0",
@@ -43,17 +42,18 @@ def shell(home: Path, url: str) -> Callable[..., str]:
     }
 
     def run(*arguments: str) -> str:
-        argv = [sys.executable, "-m", "swiftbolt_assets.cli.main", *arguments]
-        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+        done = commands.run(*arguments, env=environment)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     return run
 
 
-def work(home: Path, url: str) -> Callable[..., str]:
+def work(
+    commands: Commands, surroundings: dict[str, str], home: Path, url: str
+) -> Callable[..., str]:
     """Fill a symbol and refresh it; return the shell."""
-    run = shell(home, url)
+    run = shell(commands, surroundings, home, url)
     run("migrate")
     run("track", "TSLA", "--source", "watchlist")
     run("backfill", "AAPL", "--days", "12")
@@ -85,15 +85,19 @@ def calls(url: str, home: Path) -> None:
 
 
 def test_commands_and_api_work_on_an_owner_without_superuser_and_with_foreign_defaults(
-    server: Any, tmp_path: Path, rows: Callable[..., Any]
+    server: Any,
+    tmp_path: Path,
+    rows: Callable[..., Any],
+    surroundings: dict[str, str],
+    commands: Commands,
 ) -> None:
     url = server.managed(database="sb")
     server.run("create database sb_dagster owner sb")
     for name in ("sb", "sb_dagster"):
         server.run(*(f"alter database {name} set {key} = '{HOSTILE[key]}'" for key in HOSTILE))
-    run = work(tmp_path / "home", url)
+    run = work(commands, surroundings, tmp_path / "home", url)
     server.run("create database plain", "create database plain_dagster")
-    plain = work(tmp_path / "plain", server.url(database="plain"))
+    plain = work(commands, surroundings, tmp_path / "plain", server.url(database="plain"))
     stored = rows(server.url(database="sb"), BARS)
     assert len(stored) > 300
     assert stored == rows(server.url(database="plain"), BARS)

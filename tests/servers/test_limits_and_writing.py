@@ -15,13 +15,13 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
-from resources.callers import CallerPool
-from resources.connections import needed
-from resources.jobs import outlook
-from resources.postgres import Database
+from resources.postgres.callers import CallerPool
+from resources.postgres.database import Database
+from resources.postgres.limits import needed
+from resources.queue.outlook import outlook_of
 from resources.schema import migrate
 from swiftbolt_assets.api.checkup import Checkup
-from swiftbolt_assets.api.coverage import hindrance
+from swiftbolt_assets.api.prospects import hindrance
 from swiftbolt_assets.cli.main import cli
 from tests.api.conftest import served
 
@@ -81,12 +81,20 @@ def bad(doctor: Any) -> dict[str, str]:
 
 
 def test_a_read_only_server_is_told_by_doctor_and_health_and_reading_goes_on(
-    command: Any, server: Any, rows: Callable[..., Any], tmp_path: Path
+    command: Any,
+    server: Any,
+    rows: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shell = [sys.executable, "-m", "swiftbolt_assets.cli.main", "backfill", "AAPL", "--days", "5"]
     filled = subprocess.run(shell, capture_output=True, text=True, check=False)
     assert filled.returncode == 0, filled.stderr
     assert bad(command("doctor")) == {}
+    assert command("track", "MSFT", "--source", "watchlist").exit_code == 0
+    rows(command.url, "select plan_due_symbols('MSFT', 0, 1)")
+    monkeypatch.setenv("POLYGON_REQUESTS_PER_MINUTE", "5")
+    assert "trouble" not in command("status").output
     server.run(WRITE_NOTHING, RELOAD)
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         rows(command.url, "delete from heartbeats")
@@ -98,6 +106,9 @@ def test_a_read_only_server_is_told_by_doctor_and_health_and_reading_goes_on(
     for reading in (["status"], ["status", "--json"], ["coverage", "AAPL"], ["calendar", "list"]):
         done = command(*reading)
         assert (done.exit_code, str(done.exception)) == (0, "None"), done.output
+    status = command("status").output
+    assert "trouble   database: read-only, " in status
+    assert "left once the database lets work be done" in status
     with closing(CallerPool(Database(command.url, timedelta(0)))) as pool:
         checkup = Checkup(pool)
         checkup.look()
@@ -106,7 +117,7 @@ def test_a_read_only_server_is_told_by_doctor_and_health_and_reading_goes_on(
         assert found.parts["database"]["status"] == "read-only"
         assert found.parts["platform"]["status"] == "unknown"
         with pool.transaction() as connection:
-            assert "read-only" in str(hindrance(outlook(connection, "AAPL")))
+            assert "read-only" in str(hindrance(outlook_of(connection, "AAPL")))
         with served(command.url, tmp_path) as api:
             for path in READING:
                 assert api.get(path).status == 200, path
@@ -136,6 +147,15 @@ def test_a_role_that_nobody_can_act_as_any_more_is_told(
     assert bad(command("doctor")) == {}
 
 
+def test_a_database_of_dagsters_that_takes_no_writes_is_told(command: Any, server: Any) -> None:
+    assert command("migrate").exit_code == 0
+    assert bad(command("doctor")) == {}
+    server.run(f"alter database {command.owner}_dagster set default_transaction_read_only = on")
+    told = bad(command("doctor"))
+    assert list(told) == ["work"]
+    assert told["work"].startswith("Dagster's database: read-only, ")
+
+
 def test_a_slot_that_cannot_be_taken_is_told(command: Any, rows: Callable[..., Any]) -> None:
     rows(command.url, "revoke insert on rate_slot from current_user")
     assert "no request's slot can be taken" in bad(command("doctor"))["database"]
@@ -146,16 +166,18 @@ def test_a_slot_that_cannot_be_taken_is_told(command: Any, rows: Callable[..., A
     [
         ("alter role {owner} connection limit 12", "user {owner}"),
         ("alter role {owner} connection limit 1", "user {owner}"),
+        ("alter role {owner} connection limit 34", "user {owner}"),
         ("alter database {owner} connection limit 9", "database {owner}"),
         ("alter database {owner}_dagster connection limit 9", "database {owner}_dagster"),
     ],
 )
-def test_too_few_connections_are_told_with_the_limit_and_the_need(
-    command: Any, server: Any, limit: str, whose: str
+def test_too_few_connections_are_told_with_the_limit_the_need_and_what_helps(
+    command: Any, server: Any, limit: str, whose: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.run(limit.format(owner=command.owner))
     allowed = int(limit.rpartition(" ")[2])
     bars, dagster = needed(3)
+    needed_by_one = sum(needed(2))
     if whose.startswith("user"):
         need = bars + dagster
     else:
@@ -164,4 +186,10 @@ def test_too_few_connections_are_told_with_the_limit_and_the_need(
     assert next(iter(told)) == "limits"
     wanted = f"{whose.format(owner=command.owner)} allows {allowed} connections, {need} are needed"
     assert wanted in told["limits"]
-    assert "MAX_CONCURRENT_JOBS" in told["limits"]
+    advice = told["limits"].rpartition(": ")[2]
+    assert advice == "raise the limit" + ", or set MAX_CONCURRENT_JOBS=1" * (
+        allowed > needed_by_one
+    )
+    if allowed > needed_by_one:
+        monkeypatch.setenv("MAX_CONCURRENT_JOBS", "1")
+        assert bad(command("doctor")) == {}

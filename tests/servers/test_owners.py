@@ -12,13 +12,16 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from resources.callers import AUTHENTICATED, SERVICE, Caller, CallerPool
-from resources.postgres import Database
+from resources.postgres.callers import AUTHENTICATED, SERVICE, Caller, CallerPool
+from resources.postgres.database import Database
 from resources.schema import Migrated, migrate
 from swiftbolt_assets.errors import StorageError
+from swiftbolt_assets.orchestration.instance import prepare_dagster
+from swiftbolt_assets.settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 FIRST = date(2026, 10, 1)
 PERSON = UUID("00000000-0000-0000-0000-0000000000aa")
@@ -90,6 +93,31 @@ def test_a_database_whose_owner_lost_its_grants_says_so_and_migrate_mends_it(
             (*ROLES, "revoke usage on schema public from public"),
             "grant anon, authenticated, service_role to",
         ),
+        (
+            ("createdb", "createrole"),
+            (
+                "alter database {owner} owner to postgres",
+                "revoke all on database {owner} from public",
+                "grant connect, create on database {owner} to {owner}",
+                "grant usage, create on schema public to {owner}",
+            ),
+            "run there: grant temporary on database {owner} to {owner};",
+        ),
+        (
+            ("createdb", "createrole"),
+            ("revoke usage on language plpgsql, sql from public",),
+            "grant usage on language sql to {owner}; grant usage on language plpgsql to {owner};",
+        ),
+        (
+            ("createdb", "createrole"),
+            ("drop extension plpgsql", "revoke create on database {owner} from {owner}"),
+            "create extension plpgsql;",
+        ),
+        (
+            ("createdb", "createrole"),
+            (*AUTH[:2], "create function auth.uid(int) returns text language sql as 'select $1'"),
+            "grant usage, create on schema auth to {owner}",
+        ),
     ],
     ids=(
         "no right to make roles",
@@ -100,6 +128,10 @@ def test_a_database_whose_owner_lost_its_grants_says_so_and_migrate_mends_it(
         "an empty schema auth of somebody else",
         "a database of somebody else",
         "roles of somebody else and a schema public that is closed",
+        "a database of somebody else without temporary tables",
+        "languages that nobody may use",
+        "a language that is missing",
+        "a schema auth whose function uid is another one",
     ),
 )  # fmt: skip
 def test_a_right_that_is_missing_is_named_and_once_given_all_goes_on(
@@ -137,3 +169,76 @@ def test_a_database_that_cannot_hold_every_text_is_refused(server: Any) -> None:
     server.run(f"create database narrow encoding 'LATIN1' template template0 owner {owner}")
     with pytest.raises(StorageError, match="encoding is LATIN1; create it with encoding 'UTF8'"):
         bring(server.url(owner, "narrow"))
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (("create table auth.users (id bigint primary key)",), "no primary key id of type uuid"),
+        (("create table auth.users (id uuid)",), "no primary key id of type uuid"),
+        (
+            ("create table auth.users (id uuid, realm int, primary key (id, realm))",),
+            "no primary key id of type uuid",
+        ),
+        (
+            ("create view auth.users as select gen_random_uuid() as id",),
+            "no primary key id of type uuid",
+        ),
+        (
+            (AUTH[1], "create function auth.uid() returns text language sql as 'select null'"),
+            "auth.uid() returns no uuid",
+        ),
+    ],
+    ids=("numbers", "no key", "a key of two", "a view", "a caller in words"),
+)
+def test_a_schema_auth_of_another_kind_of_users_is_refused_before_anything_is_changed(
+    server: Any, rows: Callable[..., Any], made: tuple[str, ...], told: str
+) -> None:
+    url = server.managed()
+    server.run(AUTH[0], *made, database=url.rpartition("/")[2])
+    with pytest.raises(StorageError, match=r"its schema auth is another application's") as caught:
+        bring(url)
+    assert told in str(caught.value)
+    assert str(caught.value).endswith("; use a database of its own")
+    assert rows(url, "select from pg_roles where rolname = 'anon'") == []
+
+
+@pytest.mark.parametrize("revision", ["ae1027a6acf", "0007"])
+@pytest.mark.parametrize("whose", ["own", "somebody else's"])
+def test_a_database_with_another_applications_revision_is_refused_and_left_alone(
+    server: Any, rows: Callable[..., Any], revision: str, whose: str
+) -> None:
+    url = server.managed()
+    maker = url if whose == "own" else server.url(database=url.rpartition("/")[2])
+    rows(maker, "create table alembic_version (version_num text)")
+    rows(maker, "insert into alembic_version values (%s)", revision)
+    with pytest.raises(StorageError, match=r"^SWIFTBOLT_DATABASE_URL: this database is another"):
+        bring(url)
+    assert rows(
+        url, "select relname from pg_class where relnamespace = 'public'::regnamespace"
+    ) == [("alembic_version",)]
+
+
+def test_a_database_with_another_applications_tables_is_refused_with_what_to_do(
+    server: Any, rows: Callable[..., Any]
+) -> None:
+    url = server.managed()
+    rows(url, "create table symbols (name text)")
+    with pytest.raises(
+        StorageError, match=r"symbols.*; another application made it, use a databas"
+    ):
+        bring(url)
+
+
+def test_the_bars_database_is_no_place_for_dagsters_tables(server: Any, tmp_path: Path) -> None:
+    url = server.managed()
+    bring(url)
+    settings = read_settings(
+        {
+            "SWIFTBOLT_HOME": str(tmp_path),
+            "SWIFTBOLT_DATABASE_URL": url,
+            "SWIFTBOLT_DAGSTER_URL": url,
+        }
+    )
+    with pytest.raises(StorageError, match=r"^SWIFTBOLT_DAGSTER_URL: this database is another"):
+        prepare_dagster(settings, Database(url, timedelta(0)))

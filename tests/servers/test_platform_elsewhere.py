@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -19,6 +18,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from rehearsal.commands import Commands
 
 pytestmark = pytest.mark.slow
 #: During a session, so that there are bars of today.
@@ -35,7 +36,9 @@ GERMAN = (
 
 
 @pytest.fixture
-def installation(postgres_16: Any, tmp_path: Path) -> Iterator[tuple[dict[str, str], int]]:
+def installation(
+    postgres_16: Any, tmp_path: Path, surroundings: dict[str, str]
+) -> Iterator[tuple[dict[str, str], int]]:
     """Return the environment of an installation on a German owner's database, and a port offset.
 
     Its owner has no right but to make databases and roles; Dagster's database is made by `up`.
@@ -43,13 +46,11 @@ def installation(postgres_16: Any, tmp_path: Path) -> Iterator[tuple[dict[str, s
     url = postgres_16.managed(database="sb")
     postgres_16.run(*GERMAN)
     postgres_16.run("alter role sb set datestyle = 'German'")
-    ours = ("SWIFTBOLT_", "POLYGON_", "TRADIER_", "DAGSTER_", "PG", "MAX_CONCURRENT_JOBS")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         offset = free.getsockname()[1] % 20_000 + 20_000
     yield (
-        kept
+        surroundings
         | {
             "SWIFTBOLT_HOME": str(tmp_path / "home"),
             "SWIFTBOLT_DATABASE_URL": url,
@@ -83,14 +84,13 @@ def test_from_migrate_to_a_chart_on_an_owner_without_superuser_and_german_dates(
     browser: Any,
     postgres_16: Any,
     rows: Callable[..., Any],
+    commands: Commands,
 ) -> None:
     environment, offset = installation
     api = f"http://127.0.0.1:{8000 + offset}"
 
     def run(*arguments: str) -> str:
-        done = subprocess.run(
-            (*COMMAND, *arguments), env=environment, capture_output=True, text=True, check=False
-        )
+        done = commands.run(*arguments, env=environment)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

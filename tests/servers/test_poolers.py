@@ -18,16 +18,21 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from resources.connecting import connect
-from resources.embedded_account import own_account, system_account
-from resources.postgres import Database
+from resources.postgres.connection import connect
+from resources.postgres.database import Database
+from resources.postgres.embedded.account import own_account, system_account
 from resources.schema import migrate
 from swiftbolt_assets.errors import ConfigurationError
+from swiftbolt_assets.orchestration.instance import dagster_database
+from swiftbolt_assets.settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
+
+#: Nobody is asked there.
+DIRECT = "postgresql://bolt@127.0.0.1:1/bolt"
 
 
 @pytest.fixture
@@ -126,3 +131,6 @@ def test_dagsters_database_is_held_to_the_same(server: Any, pooled: Callable[...
     url = pooled(server.managed(), "transaction")
     with pytest.raises(ConfigurationError, match=r"^SWIFTBOLT_DAGSTER_URL: .*session mode"):
         connect(url, variable="SWIFTBOLT_DAGSTER_URL")
+    settings = read_settings({"SWIFTBOLT_DATABASE_URL": DIRECT, "SWIFTBOLT_DAGSTER_URL": url})
+    with pytest.raises(ConfigurationError, match=r"^SWIFTBOLT_DAGSTER_URL: .*session mode"):
+        dagster_database(settings).connect()

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resources.callers import CallerPool
-from resources.connecting import RELIED_ON, connect_to_listen
-from resources.postgres import Database
+from resources.postgres.callers import CallerPool
+from resources.postgres.connection import RELIED_ON, connect_to_listen
+from resources.postgres.database import Database
 from resources.schema import migrate
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def by_listener(database: Database, question: str) -> list[Any]:
 def by_dagster(database: Database, question: str) -> list[Any]:
     import sqlalchemy
 
-    from swiftbolt_assets.orchestration.storage import PooledPostgresStorage
+    from swiftbolt_assets.dagster_private.storage import PooledPostgresStorage
 
     storage = PooledPostgresStorage(
         database.url.replace("postgresql://", "postgresql+psycopg2://"),
@@ -107,3 +107,13 @@ def test_a_read_only_default_is_the_servers_own_word_and_stays(
     server.run(f"alter role {url.rpartition('/')[2]} set default_transaction_read_only = on")
     found = by_transaction(Database(url, timedelta(0)), "show transaction_read_only")
     assert found == [("on",)] == rows(url, "show transaction_read_only")
+
+
+def test_a_role_that_reads_no_views_by_default_is_served(postgres_18: Any) -> None:
+    url = postgres_18.managed()
+    owner = url.rpartition("/")[2]
+    postgres_18.run(f"alter role {owner} set restrict_nonsystem_relation_kind = 'view'")
+    question = "select count(*) > 0 from wanted_symbols"
+    assert by_pool(Database(url, timedelta(0)), question) == [(True,)]
+    assert by_transaction(Database(url, timedelta(0)), question) == [(True,)]
+    postgres_18.clear()

@@ -1,6 +1,5 @@
 """Splits are asked for once a day and once for each new symbol, and charts fold them."""
 
-# ruff: noqa: N802 - a test's name carries the feature row's id
 # ruff: noqa: ANN401 - the fixtures are classes of conftest.py, which tests cannot import
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from resources.schema import downgrade, migrate
 from swiftbolt_assets.errors import UnavailableError
 from swiftbolt_assets.market.bars import BAR_SCHEMA
 from swiftbolt_assets.market.listed_splits import Doubt, ListedState
@@ -52,7 +50,7 @@ def versions(office: Any) -> list[tuple[Any, ...]]:
     return rows
 
 
-def test_A63_A69_a_split_found_later_folds_the_chart_and_touches_no_stored_row(
+def test_a_split_found_later_folds_the_chart_and_touches_no_stored_row(
     office: Callable[..., Any],
 ) -> None:
     """Failure mode 6: raw and adjusted prices stood side by side."""
@@ -78,7 +76,7 @@ def test_A63_A69_a_split_found_later_folds_the_chart_and_touches_no_stored_row(
     assert chart(one, symbol, adjusted="null") == folded
 
 
-def test_A63_a_chart_asked_with_four_arguments_is_folded(office: Callable[..., Any]) -> None:
+def test_a_chart_asked_with_four_arguments_is_folded(office: Callable[..., Any]) -> None:
     one = office(MSFT=(TEN_FOR_ONE,))
     symbol = one.fill("MSFT", FIRST, LAST)
     one.look_up()
@@ -401,26 +399,3 @@ def test_splits_of_an_older_schema_are_judged_with_the_next_answer(
     assert one.look_up() == []
     assert states(one, msft) == [(date(2026, 11, 12), "moved", EXECUTED)]
     assert states(one, nvda) == [(EXECUTED, "doubtful", None)]
-
-
-def test_going_back_a_schema_keeps_one_split_a_day_the_one_that_counts(
-    office: Callable[..., Any],
-) -> None:
-    one = office()
-    symbol = one.symbol("MSFT")
-    one.rows(
-        "insert into splits (symbol_id, execution_date, split_from, split_to, state)"
-        " select %s, day::date, 1, many, state from (values ('2026-11-10', 2, 'doubtful'),"
-        " ('2026-11-10', 3, 'listed'), ('2026-11-11', 2, 'listed')) v (day, many, state)",
-        symbol,
-    )
-    downgrade(one.database, "0010")
-    assert one.rows("select execution_date, split_to from splits order by 1") == [
-        (date(2026, 11, 10), 3.0),
-        (date(2026, 11, 11), 2.0),
-    ]
-    migrate(one.database, date(2026, 1, 2))
-    assert (
-        one.rows("select adjustment_type, state, judged_at from splits")
-        == [("forward_split", "listed", None)] * 2
-    )

@@ -10,11 +10,11 @@ from uuid import UUID
 
 import polars as pl
 
-from resources.bars import BarStore
-from resources.ledger import Ledger
-from resources.postgres import Database
+from resources.bars.ledger import Ledger
+from resources.bars.session_write import SessionsWrite
+from resources.bars.store import BarStore
+from resources.postgres.database import Database
 from resources.schema import migrate
-from resources.sessions_write import SessionsWrite
 from swiftbolt_assets.market.bars import BAR_SCHEMA
 from swiftbolt_assets.market.coverage import SessionCoverage, State
 from swiftbolt_assets.market.resample import resample

@@ -18,12 +18,12 @@ import polars as pl
 import psycopg
 import pytest
 
-from resources.bars import BarStore
-from resources.embedded_account import own_account, system_account
-from resources.embedded_binaries import wheel_folder
-from resources.postgres import Database, sibling_database
-from resources.sessions_write import SessionsWrite
-from resources.symbols import ensure_symbols
+from resources.bars.session_write import SessionsWrite
+from resources.bars.store import BarStore
+from resources.bars.symbols import ensure_symbols
+from resources.postgres.database import Database, sibling_database
+from resources.postgres.embedded.account import own_account, system_account
+from resources.postgres.embedded.binaries import wheel_folder
 from swiftbolt_assets.market.bars import BAR_SCHEMA
 from swiftbolt_assets.market.coverage import SessionCoverage, State, kept_slots
 from swiftbolt_assets.market.resample import resample
@@ -163,7 +163,7 @@ class Actors:
             stdout=subprocess.PIPE,
             text=True,
             env=os.environ
-            | {"PYTHONPATH": str(Path(wheel_folder.__code__.co_filename).parents[1])},
+            | {"PYTHONPATH": str(Path(wheel_folder.__code__.co_filename).parents[3])},
         )
         self.started.append(actor)
         assert actor.stdout is not None
@@ -200,10 +200,10 @@ def _programs() -> dict[str, Path]:
 @pytest.fixture(
     scope="module", params=["wheel-16", "wheel-18", *(f"debian-{d.parent.name}" for d in DEBIAN)]
 )
-def other_server(request: pytest.FixtureRequest) -> Iterator[str]:
+def other_server(request: pytest.FixtureRequest, home_folder: Path) -> Iterator[str]:
     """Run a fresh server of another version, without any of our roles; the URL of `postgres`."""
     programs = _programs()[request.param]
-    folder = Path(tempfile.mkdtemp(prefix="swiftbolt-pg-"))
+    folder = Path(tempfile.mkdtemp(prefix="pg-", dir=home_folder))
     account = system_account() if os.geteuid() == 0 else own_account()
     try:
         if account.uid != os.geteuid():

@@ -10,7 +10,7 @@ import pytest
 from swiftbolt_assets.errors import StorageError
 
 if TYPE_CHECKING:
-    from resources.postgres import Database
+    from resources.postgres.database import Database
 
 PID = "select pg_backend_pid()"
 ADD = "insert into symbols (ticker) values (%s)"

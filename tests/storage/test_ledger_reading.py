@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
+from uuid import UUID, uuid4
 
 import polars as pl
 import psycopg
 import pytest
 
-from resources.contract import RequestRecord
-from resources.ledger import Known, Ledger, RequestTotals
+from resources.bars.ledger import Known, Ledger
+from resources.providers.contract import RequestRecord
 from swiftbolt_assets.errors import StorageError
 from swiftbolt_assets.market.bars import empty_bars
 from swiftbolt_assets.market.coverage import Reason, SessionCoverage, State
@@ -19,11 +21,10 @@ from swiftbolt_assets.market.timeframes import Timeframe
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Sequence
-    from uuid import UUID
 
-    from resources.bars import BarStore
-    from resources.postgres import Database
-    from resources.sessions_write import SessionsWrite
+    from resources.bars.session_write import SessionsWrite
+    from resources.bars.store import BarStore
+    from resources.postgres.database import Database
     from swiftbolt_assets.market.sessions import Session
 
 #: Across the clock change of 2025-11-02, with a half day later in the month.
@@ -125,10 +126,6 @@ def test_stored_bars_are_counted_by_timeframe_and_session(
         expected = (14, 4, 1) if day == HALF_DAY else (26, 7, 2)
         assert tuple(rows[timeframe, day] for timeframe in Timeframe) == expected
     assert len(rows) == 3 * len(days)
-    counts = ledger.bar_counts([aapl], sessions[0].opens, sessions[-1].closes)
-    assert counts == {Timeframe.M15: 118, Timeframe.H1: 32, Timeframe.H4: 9}
-    nothing = ledger.bar_counts([aapl], sessions[-1].closes, sessions[-1].closes)
-    assert nothing == dict.fromkeys(Timeframe, 0)
     assert ledger.session_rows(aapl, []) == {}
 
 
@@ -188,32 +185,34 @@ def test_a_surplus_bar_is_found(
     assert ledger.underivable_bars(aapl, [LAST]) == [("h1", ts)]
 
 
-def test_requests_are_recorded_and_summed_by_symbol_since_a_point(ledger: Ledger) -> None:
-    def record(symbol: str, outcome: str = "ok", provider: str = "polygon") -> None:
-        ledger.record_request(
-            RequestRecord(
-                provider=provider,
-                endpoint="/v2/aggs",
-                symbol=symbol,
-                sent_at=datetime(2025, 11, 20, tzinfo=UTC),
-                seconds=0.5,
-                status=200 if outcome == "ok" else None,
-                outcome=outcome,
-                request_id=None,
-                bars=10,
-                base_minutes=100,
-            )
+def test_each_request_is_recorded_as_it_went(ledger: Ledger, database: Database) -> None:
+    sent = [
+        RequestRecord(
+            provider=provider,
+            endpoint="/v2/aggs",
+            symbol=symbol,
+            sent_at=datetime(2025, 11, 20, tzinfo=UTC),
+            seconds=0.5,
+            status=200 if outcome == "ok" else None,
+            outcome=outcome,
+            request_id=None,
+            bars=10,
+            base_minutes=100,
         )
-
-    record("AAPL")
-    since = ledger.newest_request()
-    record("AAPL")
-    record("AAPL", "UnavailableError")
-    record("MSFT")
-    record("AAPL", provider="tradier")
-    assert ledger.requests_since(since, ["AAPL"]) == RequestTotals(2, 100)
-    assert ledger.requests_since(since, ["AAPL", "MSFT"]) == RequestTotals(3, 200)
-    assert ledger.requests_since(since, []) == RequestTotals(0, 0)
+        for symbol, outcome, provider in (
+            ("AAPL", "ok", "polygon"),
+            ("AAPL", "UnavailableError", "polygon"),
+            ("MSFT", "ok", "tradier"),
+        )
+    ]
+    for one in sent:
+        ledger.record_request(one)
+    columns = ", ".join(field.name for field in fields(RequestRecord))
+    with database.connect() as sql:
+        found = sql.execute(
+            f"select {columns} from provider_requests order by id".encode()
+        ).fetchall()
+    assert [RequestRecord(*row) for row in found] == sent
 
 
 def test_a_turn_is_free_again_after_an_error_in_it(ledger: Ledger, aapl: UUID) -> None:
@@ -269,9 +268,9 @@ def _must_not_wait() -> None:
 
 
 def test_reading_a_database_without_our_tables_is_one_line(empty_url: str) -> None:
-    from resources.postgres import Database as Anywhere
+    from resources.postgres.database import Database as Anywhere
 
     ledger = Ledger(Anywhere(empty_url, timedelta(0)))
     with pytest.raises(StorageError, match=r"^database: relation .* does not exist$") as caught:
-        ledger.newest_request()
+        ledger.session_rows(uuid4(), [LAST])
     assert isinstance(caught.value.__cause__, psycopg.errors.UndefinedTable)

@@ -1,10 +1,11 @@
-"""Migrating: from nothing, again, at once, back, and on what other servers bring along."""
-# ruff: noqa: N802 - a test's name carries the feature row's id
+"""Migrating: from nothing, from every earlier schema, again, at once, on what others bring."""
 
 from __future__ import annotations
 
+import gzip
 import threading
 from datetime import date, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import psycopg
@@ -13,15 +14,19 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from resources import schema
-from resources.postgres import Database
-from resources.schema import claim_data_source, downgrade, migrate, newest_revision, revision
+from resources.postgres.database import Database
+from resources.schema import claim_data_source, migrate, newest_revision, revision
 from swiftbolt_assets.errors import ConfigurationError, StorageError
 from swiftbolt_assets.market.sessions import xnys
+from swiftbolt_assets.migrations import plain_sql
 
 if TYPE_CHECKING:
     import subprocess
 
 FIRST_DATE = date(2025, 6, 2)
+#: Databases as the code of each former schema made and used them, as `pg_dump` wrote them.
+EARLIER = Path(__file__).parent / "earlier"
+SCHEMAS = sorted(path.name.removesuffix(".sql.gz") for path in EARLIER.glob("schema_*.sql.gz"))
 
 
 class Actors(Protocol):
@@ -42,20 +47,62 @@ def rows(database: Database, statement: str) -> list[tuple[Any, ...]]:
         return sql.execute(statement).fetchall()
 
 
+#: Every object of ours as the server itself spells it, month partitions aside.
+_OBJECTS = """
+with ours as (
+  select c.oid, c.relname, c.relkind, n.nspname from pg_class c
+    join pg_namespace n on n.oid = c.relnamespace
+   where (n.nspname = 'public' or (n.nspname = 'cron' and c.relname in ('job', 'job_run_details')))
+     and not c.relispartition and c.relname !~ '^ohlc_bars_v2_2'
+), functions as (
+  select oid from pg_proc where pronamespace = 'public'::regnamespace
+)
+select 'relation', relname,
+    concat_ws(' ', relkind, relpersistence, relrowsecurity, reloptions::text)
+  from pg_class where oid in (select oid from ours)
+union all select 'column', o.relname || '.' || a.attname, concat_ws(' ', a.attnum,
+    format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated,
+    pg_get_expr(d.adbin, d.adrelid))
+  from ours o join pg_attribute a on a.attrelid = o.oid and a.attnum > 0 and not a.attisdropped
+  left join pg_attrdef d on d.adrelid = o.oid and d.adnum = a.attnum
+  where o.relkind in ('r', 'p', 'v')
+union all select 'constraint', o.relname || '.' || conname, pg_get_constraintdef(k.oid)
+  from pg_constraint k join ours o on o.oid = k.conrelid
+  -- Whether a column may be null is told with it; how the server names that is its own affair.
+  where contype <> 'n'
+union all select 'index', o.relname, pg_get_indexdef(o.oid) from ours o where relkind in ('i', 'I')
+union all select 'trigger', o.relname || '.' || tgname,
+    concat_ws(' ', pg_get_triggerdef(t.oid), tgenabled)
+  from pg_trigger t join ours o on o.oid = t.tgrelid where not tgisinternal
+union all select 'view', relname, pg_get_viewdef(oid) from ours where relkind = 'v'
+union all select 'function', oid::regprocedure::text, pg_get_functiondef(oid) from functions
+union all select 'policy', tablename || '.' || policyname,
+    concat_ws(' ', permissive, roles, cmd, qual, with_check) from pg_policies
+  where schemaname = 'public'
+union all select 'enum', t.typname, string_agg(e.enumlabel, ' ' order by e.enumsortorder)
+  from pg_enum e join pg_type t on t.oid = e.enumtypid
+  where t.typnamespace = 'public'::regnamespace group by 2
+union all select 'right', o.relname,
+    string_agg(concat_ws(' ', grantee::regrole, privilege_type), ','
+    order by grantee::regrole::text, privilege_type)
+  from ours o join pg_class c using (oid),
+    aclexplode(coalesce(c.relacl, acldefault(case c.relkind when 'S' then 's' else 'r' end::"char",
+      c.relowner)))
+  where c.relkind in ('r', 'p', 'v', 'S') group by 2
+union all select 'right', oid::regprocedure::text, string_agg(
+    concat_ws(' ', grantee::regrole, privilege_type), ',' order by grantee::regrole::text)
+  from functions join pg_proc p using (oid),
+    aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) group by 2
+order by 1, 2, 3
+"""
+
+
 def objects(database: Database) -> list[tuple[Any, ...]]:
-    """Return every table, index, function and type of the schema by name."""
-    return rows(
-        database,
-        "select 'relation', relname::text, relkind::text from pg_class"
-        " where relnamespace = 'public'::regnamespace"
-        " union all select 'function', proname::text, '' from pg_proc"
-        " where pronamespace = 'public'::regnamespace"
-        " union all select 'type', typname::text, '' from pg_type"
-        " where typnamespace = 'public'::regnamespace and typtype = 'e' order by 1, 2",
-    )
+    """Return every object of the schema by kind, name and definition."""
+    return rows(database, _OBJECTS)
 
 
-def test_A30_B4_an_empty_database_becomes_the_newest_and_a_second_time_changes_nothing(
+def test_an_empty_database_becomes_the_newest_and_a_second_time_changes_nothing(
     empty: Database,
 ) -> None:
     assert revision(empty) is None
@@ -74,7 +121,9 @@ def test_the_files_names_tell_the_revisions_and_the_newest() -> None:
     config = Config()
     config.set_main_option("script_location", "swiftbolt_assets:migrations")
     script = ScriptDirectory.from_config(config)
-    assert schema.revisions() == {found.revision for found in script.walk_revisions()}
+    chain = {found.revision for found in script.walk_revisions()}
+    assert schema.revisions() - chain == plain_sql.earlier_revisions()
+    assert script.get_base() == plain_sql.BASELINE
     assert newest_revision() == script.get_current_head()
 
 
@@ -94,37 +143,7 @@ def test_an_earlier_first_date_adds_the_months_before(empty: Database) -> None:
     assert migrate(empty, date(2025, 1, 2)).partitions_added == 5
 
 
-def test_down_to_nothing_leaves_nothing_and_up_again_works(empty: Database) -> None:
-    migrate(empty, FIRST_DATE)
-    made = objects(empty)
-    downgrade(empty, "base")
-    assert [name for _, name, _ in objects(empty)] == ["alembic_version", "alembic_version_pkc"]
-    migrate(empty, FIRST_DATE)
-    assert objects(empty) == made
-
-
-#: What a user has by the first release: bars, their ledger, interest, work that is done and open.
-USED = """
-insert into symbols (id, ticker) values ('00000000-0000-4000-8000-000000000001', 'AAPL')
-on conflict (ticker) do nothing;
-insert into auth.users (id) values ('6f1e2c0a-0000-4000-8000-000000000001');
-insert into user_symbol_tracking (user_id, symbol_id, source)
-select '6f1e2c0a-0000-4000-8000-000000000001', id, 'watchlist' from symbols where ticker = 'AAPL';
-select ensure_bar_partitions('2025-06-02', '2025-06-03');
-insert into ohlc_bars_v2 (symbol_id, timeframe, ts, provider, open, high, low, close, volume)
-select id, 'm15', '2025-06-02 13:30+00', 'polygon', 1, 3, 1, 2, 10.5 from symbols
- where ticker = 'AAPL';
-insert into session_coverage
-  (symbol_id, day, state, expected, bars, answers, provider, settled_at)
-select id, '2025-06-02', 'final', 26, 26, 1, 'polygon', '2025-06-03' from symbols
- where ticker = 'AAPL';
-insert into job_runs (symbol, timeframe, job_type, slice_from, slice_to, status) values
-  ('AAPL', 'm15', 'fetch_intraday', '2025-06-02', '2025-06-03', 'success'),
-  ('AAPL', 'm15', 'fetch_intraday', '2025-06-03', '2025-06-04', 'queued');
-insert into provider_requests
-  (provider, endpoint, symbol, sent_at, seconds, status, outcome, bars, base_minutes)
-values ('polygon', 'aggs', 'AAPL', '2025-06-03', 0.2, 200, 'ok', 26, 390);
-"""
+#: What was in all of them: bars, their ledger, interest, work that is done and open.
 _KEPT = """
 select symbol_id::text, timeframe::text, ts, provider::text, close, volume from ohlc_bars_v2;
 select symbol_id::text, day, state, bars, settled_at from session_coverage;
@@ -136,28 +155,27 @@ select sent_at, outcome from provider_requests
 KEPT = _KEPT.split(";")
 
 
-def upgraded_to(database: Database, revision: str) -> None:
-    """Make a database as a release left it, and used."""
-    with database.connect() as sql:
-        sql.execute("create schema if not exists auth")
-    schema._run_alembic(database, "upgrade", revision)
-    with database.connect() as sql:
-        sql.execute(USED)
+def load(database: Database, name: str) -> None:
+    """Make a database as an earlier version left it, and used."""
+    with database.connect() as sql, gzip.open(EARLIER / f"{name}.sql.gz", "rt") as text:
+        sql.execute(text.read().encode())
 
 
-@pytest.mark.parametrize("release", sorted(schema.revisions()))
-def test_every_released_schema_becomes_the_newest_with_what_was_in_it(
-    empty: Database, database: Database, release: str
+def test_every_earlier_schema_that_is_known_was_kept() -> None:
+    assert {name.removeprefix("schema_") for name in SCHEMAS} == plain_sql.earlier_revisions()
+
+
+@pytest.mark.parametrize("earlier", SCHEMAS)
+def test_every_earlier_schema_becomes_the_newest_with_what_was_in_it(
+    empty: Database, database: Database, earlier: str
 ) -> None:
-    upgraded_to(empty, release)
+    load(empty, earlier)
     before = [rows(empty, statement) for statement in KEPT]
     assert all(before)
-    assert migrate(empty, FIRST_DATE).after == newest_revision()
+    done = migrate(empty, FIRST_DATE)
+    assert (done.before, done.after) == (earlier.removeprefix("schema_"), newest_revision())
     assert [rows(empty, statement) for statement in KEPT] == before
-    months = "ohlc_bars_v2_"
-    assert [one for one in objects(empty) if not one[1].startswith(months)] == [
-        one for one in objects(database) if not one[1].startswith(months)
-    ]
+    assert objects(empty) == objects(database)
     assert rows(empty, "select final, unsettled, provisional, bars from session_totals") == [
         (1, 0, 0, 26)
     ]
@@ -169,16 +187,92 @@ def test_every_released_schema_becomes_the_newest_with_what_was_in_it(
     assert rows(empty, asked) == [(0,)]
 
 
-@pytest.mark.parametrize("release", sorted(schema.revisions())[1:])
-def test_each_step_can_be_taken_back_with_what_is_in_it(empty: Database, release: str) -> None:
-    upgraded_to(empty, release)
-    before = [rows(empty, statement) for statement in KEPT]
-    downgrade(empty, "-1")
-    releases = sorted(schema.revisions())
-    assert revision(empty) == releases[releases.index(release) - 1]
-    assert [rows(empty, statement) for statement in KEPT] == before
+#: All that people have, and all that is to be done: nothing of it may be lost on the way.
+_HELD = """
+select b.* from ohlc_bars_v2 b order by symbol_id, timeframe, ts;
+select symbol_id, day, state, reason, expected, bars, answers, provider, request_id, settled_at
+  from session_coverage order by 1, 2;
+select id, symbol, timeframe, slice_from, slice_to, status, attempt, claim_id, claimed_at,
+  first_day, last_day, sessions, started_at from job_runs order by id;
+select id, symbol, timeframe, window_days, enabled, pinned from job_definitions order by id;
+select id, user_id, symbol_id, source, priority from user_symbol_tracking order by id;
+select id, ticker from symbols order by id;
+select id, provider, symbol, sent_at, outcome, bars from provider_requests order by id;
+select name, value from installation where name not in ('functions', 'first_date') order by name
+"""
+
+
+@pytest.mark.parametrize("commit", ["cbb1bb7", "29f49c5"])
+def test_an_installation_at_work_goes_on_where_it_was(
+    empty: Database, database: Database, commit: str
+) -> None:
+    load(empty, commit)
+    before = [rows(empty, statement) for statement in _HELD.split(";")]
+    bars, sessions, runs = before[:3]
+    assert (len(bars), len(sessions)) == (700, 20)
+    assert {run[5] for run in runs} == {"queued", "running"}
+    migrate(empty, date(2024, 11, 30))
+    assert [rows(empty, statement) for statement in _HELD.split(";")] == before
+    assert objects(empty) == objects(database)
+    # Claims of a platform that is gone are given back, and then every slice is somebody's.
+    with empty.connect() as sql:
+        sql.execute(
+            "select release_claims(array(select distinct claim_id from job_runs"
+            " where claim_id is not null), 'the platform was replaced')"
+        )
+        claimed: set[str] = set()
+        while found := sql.execute(
+            "select symbol from claim_symbol(gen_random_uuid(), 0)"
+        ).fetchall():
+            claimed.update(symbol for (symbol,) in found)
+    assert claimed == {"AAPL", "MSFT", "TSLA"}
+
+
+def test_a_schema_before_the_first_that_is_brought_over_is_refused_in_one_line(
+    empty: Database,
+) -> None:
+    load(empty, SCHEMAS[0])
+    with empty.connect() as sql:
+        sql.execute("update alembic_version set version_num = '0006'")
+    before = objects(empty)
+    with pytest.raises(
+        StorageError, match=r"^SWIFTBOLT_DATABASE_URL: [^\n]*schema 0006, and 0007 is the oldest"
+    ):
+        migrate(empty, FIRST_DATE)
+    assert objects(empty) == before
+
+
+def test_functions_of_another_version_are_put_in_place_again(
+    database: Database, empty: Database
+) -> None:
     migrate(empty, FIRST_DATE)
-    assert [rows(empty, statement) for statement in KEPT] == before
+    assert schema.is_newest(empty)
+    with empty.connect() as sql:
+        sql.execute(
+            "create or replace function market_today() returns date language sql volatile"
+            " parallel safe as $$ select '1999-01-01'::date $$"
+        )
+        sql.execute("update installation set value = 'another' where name = 'functions'")
+    assert not schema.is_newest(empty)
+    migrate(empty, FIRST_DATE)
+    assert schema.is_newest(empty)
+    assert objects(empty) == objects(database)
+
+
+def test_splits_of_one_a_day_become_listed_events(empty: Database) -> None:
+    load(empty, "schema_0010")
+    with empty.connect() as sql:
+        sql.execute(
+            "insert into splits (symbol_id, execution_date, split_from, split_to)"
+            " select s.id, day::date, 1, many from symbols s cross join (values"
+            " ('2026-11-10', 3), ('2026-11-11', 2)) v (day, many) where s.ticker = 'AAPL'"
+        )
+    migrate(empty, date(2026, 1, 2))
+    told = "select execution_date, split_to, adjustment_type, state from splits order by 1"
+    assert rows(empty, told) == [
+        (date(2026, 11, 10), 3.0, "forward_split", "listed"),
+        (date(2026, 11, 11), 2.0, "forward_split", "listed"),
+    ]
 
 
 #: Sessions of two seeded symbols as an earlier version stored them: 2 June with a high that cannot
@@ -216,7 +310,7 @@ select s.id, 'd1', b.ts::timestamptz, 'ml_forecast', true, 5, upper_band, 4
 def test_impossible_values_of_earlier_versions_are_rejected_and_asked_for_again(
     empty: Database,
 ) -> None:
-    upgraded_to(empty, "0009")
+    load(empty, "schema_0009")
     with empty.connect() as sql:
         sql.execute("select ensure_bar_partitions(market_now(), market_now() + interval '9 days')")
         sql.execute(IMPOSSIBLE)
@@ -261,8 +355,7 @@ def test_impossible_values_of_earlier_versions_are_rejected_and_asked_for_again(
     ]
     final = "select s.ticker, final from session_totals join symbols s on s.id = symbol_id"
     assert rows(empty, f"{final} order by 1") == [("AAPL", 1), ("MSFT", 3)]
-    # Again and back: nothing is left to move.
-    downgrade(empty, "0009")
+    # Again: nothing is left to move.
     migrate(empty, FIRST_DATE)
     assert rows(empty, "select count(*) from rejected_bars") == [(7,)]
 
@@ -300,7 +393,7 @@ select s.id, b.timeframe::timeframe, b.ts::timestamptz, 'polygon', 1, b.high, 1,
 
 
 def test_what_earlier_versions_believed_on_too_little_is_asked_for_again(empty: Database) -> None:
-    upgraded_to(empty, "0017")
+    load(empty, "schema_0017")
     with empty.connect() as sql:
         sql.execute("select ensure_bar_partitions('2025-06-01', '2025-07-01')")
         sql.execute(BELIEVED)
@@ -320,16 +413,6 @@ def test_what_earlier_versions_believed_on_too_little_is_asked_for_again(empty: 
     assert rows(empty, "select rule, count(*)::int from rejected_bars group by 1") == [
         ("without_trades", 2)
     ]
-    with empty.connect() as sql:
-        sql.execute(
-            "update session_coverage set witness ="
-            """ '{"2025-06-02T18:30:00+00:00": 120, "2025-06-02T18:45:00+00:00": 900}'"""
-            " where day = '2025-06-02'"
-        )
-    downgrade(empty, "0017")
-    assert rows(empty, "select witness from session_coverage where witness is not null") == [
-        (["2025-06-02T18:45:00+00:00"],)
-    ]
 
 
 def test_what_supabase_brings_along_is_left_as_it_is(empty: Database) -> None:
@@ -343,8 +426,6 @@ def test_what_supabase_brings_along_is_left_as_it_is(empty: Database) -> None:
     migrate(empty, FIRST_DATE)
     assert rows(empty, "select auth.uid()::text") == [("00000000-0000-0000-0000-000000000001",)]
     columns = "select count(*) from information_schema.columns where table_schema = 'auth'"
-    assert rows(empty, columns) == [(3,)]
-    downgrade(empty, "base")
     assert rows(empty, columns) == [(3,)]
 
 

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from resources.overview import SymbolOverview, symbol_overviews
-from resources.symbols import ensure_symbols
+from resources.bars.overview import SymbolOverview, symbol_overviews
+from resources.bars.symbols import ensure_symbols
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
-    from resources.postgres import Connection, Database
+    from resources.postgres.database import Connection, Database
 
 TICKERS = ("AAPL", "MSFT", "NVDA")
 STATES = ("final", "open", "provisional")

@@ -17,13 +17,13 @@ import psutil
 import psycopg
 import pytest
 
-from resources import embedded
-from resources.bars import BarStore
-from resources.ledger import Ledger
-from resources.postgres import Database, sibling_database
-from resources.schema import downgrade, migrate, newest_revision
-from resources.sessions_write import Written
-from resources.symbols import ensure_symbols
+from resources.bars.ledger import Ledger
+from resources.bars.session_write import Written
+from resources.bars.store import BarStore
+from resources.bars.symbols import ensure_symbols
+from resources.postgres.database import Database, sibling_database
+from resources.postgres.embedded import server as embedded
+from resources.schema import migrate, newest_revision
 from swiftbolt_assets.errors import StorageError
 from swiftbolt_assets.market.timeframes import Timeframe
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from resources.sessions_write import SessionsWrite
+    from resources.bars.session_write import SessionsWrite
     from swiftbolt_assets.market.sessions import Session
 
 pytestmark = pytest.mark.slow
@@ -336,8 +336,6 @@ def test_the_platform_stores_on_every_server_version(other_server: str, recipe: 
             " upper_band, lower_band) values (%s, 'd1', %s, 'ml_forecast', true, 1, 2, 0.5)",
             (aapl, datetime.now(UTC) + timedelta(days=3)),
         )
-    downgrade(database, "base")
-    assert migrate(database, date(2025, 6, 2)).before is None
 
 
 def test_first_migrations_of_two_databases_may_race_for_the_servers_roles(

@@ -1,5 +1,4 @@
 """The write rules that the database holds every writer to."""
-# ruff: noqa: N802 - a test's name carries the feature row's id
 
 from __future__ import annotations
 
@@ -10,7 +9,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from resources.postgres import Database
+from resources.postgres.database import Database
 from resources.schema import migrate
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ def test_the_clock_is_a_matter_of_the_session_and_real_without_one(database_url:
 
 
 @pytest.mark.parametrize("ts", [YESTERDAY, datetime(2025, 11, 20, 4, 45, tzinfo=UTC)])
-def test_A8_A13_polygon_writes_days_before_today(sql: Connection, aapl: UUID, ts: datetime) -> None:
+def test_polygon_writes_days_before_today(sql: Connection, aapl: UUID, ts: datetime) -> None:
     insert(sql, aapl, GOOD | {"ts": ts})
     insert(sql, aapl, GOOD | {"ts": ts, "timeframe": "h1", "is_intraday": True})
     assert stored(sql) == 2
@@ -99,7 +98,7 @@ def test_polygon_never_writes_today_or_later(sql: Connection, aapl: UUID, ts: da
     assert stored(sql) == 0
 
 
-def test_A8_A13_tradier_writes_today_only_and_as_intraday(sql: Connection, aapl: UUID) -> None:
+def test_tradier_writes_today_only_and_as_intraday(sql: Connection, aapl: UUID) -> None:
     row = GOOD | {"provider": "tradier", "is_intraday": True, "ts": TODAY}
     insert(sql, aapl, row)
     for ts in (YESTERDAY, TOMORROW):

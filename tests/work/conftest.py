@@ -15,11 +15,11 @@ import psycopg
 import pytest
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 
-from resources.bars import BarStore
+from resources.bars.session_write import SessionsWrite
+from resources.bars.store import BarStore
 from resources.dagster import PostgresResource
-from resources.postgres import Database, sibling_database
-from resources.sessions_write import SessionsWrite
-from resources.work import WorkQueue
+from resources.postgres.database import Database, sibling_database
+from resources.queue.slices import WorkQueue
 from swiftbolt_assets.definitions import build_definitions
 from swiftbolt_assets.market.bars import BAR_SCHEMA
 from swiftbolt_assets.market.coverage import SessionCoverage, State
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-    from resources.dagster import Storage
+    from resources.storage import Storage
 
     Connection = psycopg.Connection[tuple[Any, ...]]
 

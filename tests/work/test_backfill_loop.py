@@ -14,7 +14,7 @@ import pytest
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 from dagster._daemon.run_coordinator import QueuedRunCoordinatorDaemon
 
-from swiftbolt_assets.orchestration import daemon
+from swiftbolt_assets.dagster_private import daemon
 
 if TYPE_CHECKING:
     from dagster._core.workspace.context import IWorkspaceProcessContext

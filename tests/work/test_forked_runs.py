@@ -12,13 +12,15 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import dagster._daemon.sensor
 import dagster._grpc.server
 import pytest
+import sqlalchemy.exc
 
-from swiftbolt_assets.orchestration import daemon, forked_runs
+from swiftbolt_assets.dagster_private import daemon, ended_runs, forked_runs
 
 if TYPE_CHECKING:
     from dagster._core.workspace.context import IWorkspaceProcessContext
@@ -27,18 +29,15 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 
 _THREADS = """
-import importlib, importlib.util, json, os, sys
-from swiftbolt_assets.orchestration import forked_runs
-os.environ.update(forked_runs._ONE_THREAD)
-for name in forked_runs.PRELOADED:
-    if importlib.util.find_spec(name.partition(".")[0]):
-        importlib.import_module(name)
+import json, os, sys
+from swiftbolt_assets.dagster_private import fork_server
+fork_server.warm_up(fork_server.FOR_PARTS)
 print(json.dumps({"threads": os.listdir("/proc/self/task"), "polars": "polars" in sys.modules}))
 """
 
 _SERVER = """
 import json, multiprocessing, os, sys
-from swiftbolt_assets.orchestration.forked_runs import fork_runs
+from swiftbolt_assets.dagster_private.forked_runs import fork_runs
 
 
 def tell(pipe):
@@ -128,6 +127,31 @@ def test_the_code_server_starts_runs_by_the_spawn_context_and_nothing_else_by_it
     assert "_mp_ctx.Process(" in inspect.getsource(server.StartRun)
     assert multiprocessing.get_context("spawn").Process is multiprocessing.context.SpawnProcess
     assert dagster._grpc.server.__name__ == forked_runs._CODE_SERVER
+
+
+def test_the_code_servers_thread_looks_for_ended_runs_by_the_method_that_is_replaced(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A look that is refused is told once, and made again."""
+    server = dagster._grpc.server.DagsterApiServer
+    assert "self._check_for_orphaned_runs()" in inspect.getsource(server._cleanup_thread)
+    looks = []
+
+    def refused(_: object) -> None:
+        looks.append(1)
+        if len(looks) < 4:
+            raise sqlalchemy.exc.OperationalError("insert", {}, OSError("it is away"))
+
+    monkeypatch.setattr(server, "_check_for_orphaned_runs", refused)
+    assert ended_runs.outlive_refusals()
+    assert ended_runs.outlive_refusals(), "once is enough"
+    one = cast("Any", SimpleNamespace(_logger=logging.getLogger("a code server")))
+    for _ in range(4):
+        server._check_for_orphaned_runs(one)
+    assert len(looks) == 4
+    assert [record.getMessage() for record in caplog.records] == [
+        "ended runs cannot be told, which is tried again: (builtins.OSError) it is away"
+    ]
 
 
 def test_a_process_of_the_spawn_context_starts_through_the_method_that_is_replaced(

@@ -1,14 +1,12 @@
 """Who may be taken on next: always room for what is looked at, never more than may be at once."""
 
-# ruff: noqa: N802 - a test's name carries the feature row's id
-
 from __future__ import annotations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swiftbolt_assets.market.lanes import PEOPLE, SEEDED, URGENT, least_priority, shared_slots
+from swiftbolt_assets.policy.admission import PEOPLE, SEEDED, URGENT, least_priority, shared_slots
 
 TAKEN = st.lists(st.integers(0, 1000), max_size=12)
 MOST = st.integers(1, 12)
@@ -37,7 +35,7 @@ MOST = st.integers(1, 12)
         ([200], 2, True, 0),
     ],
 )
-def test_A50_B54_what_a_symbol_needs_to_be_taken_on(
+def test_what_a_symbol_needs_to_be_taken_on(
     taken: list[int], most: int, *, background: bool, needed: int | None
 ) -> None:
     assert least_priority(taken, most, background=background) == needed
@@ -51,7 +49,7 @@ def test_two_slots_are_kept_for_urgent_symbols_where_there_are_enough(
 
 
 @given(taken=TAKEN, most=MOST, background=st.booleans())
-def test_A50_B39_nobody_is_taken_on_beyond_the_limit_and_urgent_symbols_always_below_it(
+def test_nobody_is_taken_on_beyond_the_limit_and_urgent_symbols_always_below_it(
     taken: list[int], most: int, *, background: bool
 ) -> None:
     needed = least_priority(taken, most, background=background)
@@ -61,7 +59,7 @@ def test_A50_B39_nobody_is_taken_on_beyond_the_limit_and_urgent_symbols_always_b
 
 
 @given(waiting=st.lists(st.integers(0, 400), max_size=20), most=MOST, background=st.booleans())
-def test_B55_filling_up_leaves_urgent_slots_and_takes_one_background_symbol_at_a_time(
+def test_filling_up_leaves_urgent_slots_and_takes_one_background_symbol_at_a_time(
     waiting: list[int], most: int, *, background: bool
 ) -> None:
     waiting = sorted(waiting, reverse=True)

@@ -1,7 +1,5 @@
 """What the planner cuts: every missing session once, newest first, never closed time."""
 
-# ruff: noqa: N802 - a test's name carries the feature row's id
-
 from __future__ import annotations
 
 import math
@@ -14,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from swiftbolt_assets.market.plan import GUARANTEED_SESSIONS
 from swiftbolt_assets.market.sessions import xnys
+from swiftbolt_assets.policy.request_windows import GUARANTEED_SESSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -128,7 +126,7 @@ def insert_slice(planner: Planner, first: date, last: date, **columns: object) -
 
 
 @pytest.mark.parametrize("window_days", [1, 3, 30, 90, 365, 730])
-def test_A6_a_fresh_symbol_needs_one_slice_for_each_request(
+def test_a_fresh_symbol_needs_one_slice_for_each_request(
     planner: Planner, window_days: int
 ) -> None:
     """Mistake 7: 8,760 slices of two hours, three quarters of them of closed time."""
@@ -142,7 +140,7 @@ def test_A6_a_fresh_symbol_needs_one_slice_for_each_request(
     assert planner.rows("select sum(sessions) from job_runs") == [(len(needed),)] or not needed
 
 
-def test_A6_slices_begin_at_an_open_and_end_at_a_close_and_the_newest_is_planned_first(
+def test_slices_begin_at_an_open_and_end_at_a_close_and_the_newest_is_planned_first(
     planner: Planner,
 ) -> None:
     planner.want(window=730)
@@ -157,7 +155,7 @@ def test_A6_slices_begin_at_an_open_and_end_at_a_close_and_the_newest_is_planned
     assert [row[3] for row in found] == sorted((row[3] for row in found), reverse=True)
 
 
-def test_A14_history_is_never_restricted_to_the_recent_past(planner: Planner) -> None:
+def test_history_is_never_restricted_to_the_recent_past(planner: Planner) -> None:
     planner.want(window=3650)
     planner.plan()
     assert min(planner.slices())[0] == FIRST_DATE
@@ -180,7 +178,7 @@ def test_edges_do_not_depend_on_the_time_of_day(planner: Planner) -> None:
     assert len(found) == 1
 
 
-def test_B29_a_raised_window_adds_only_older_slices(planner: Planner) -> None:
+def test_a_raised_window_adds_only_older_slices(planner: Planner) -> None:
     planner.want(window=90)
     planner.plan()
     before = planner.slices()
@@ -192,7 +190,7 @@ def test_B29_a_raised_window_adds_only_older_slices(planner: Planner) -> None:
     check_cover(planner, set(window(365)), [])
 
 
-def test_B57_a_lowered_window_cancels_what_waits_beyond_it_and_leaves_what_is_under_way(
+def test_a_lowered_window_cancels_what_waits_beyond_it_and_leaves_what_is_under_way(
     planner: Planner,
 ) -> None:
     planner.want(window=730)
@@ -279,7 +277,7 @@ def test_a_new_session_adds_one_slice_and_a_closed_day_none(planner: Planner) ->
     assert planner.plan() == 0, "Saturday and Sunday had no session"
 
 
-def test_A67_B53_a_thousand_symbols_are_planned_at_once_the_one_wanted_longest_first(
+def test_a_thousand_symbols_are_planned_at_once_the_one_wanted_longest_first(
     planner: Planner,
 ) -> None:
     change(
@@ -296,7 +294,7 @@ def test_A67_B53_a_thousand_symbols_are_planned_at_once_the_one_wanted_longest_f
     assert [symbol for (symbol,) in age] == [f"S{n}" for n in range(1000, 0, -1)]
 
 
-def test_B55_background_symbols_stay_unplanned_when_they_are_switched_off(
+def test_background_symbols_stay_unplanned_when_they_are_switched_off(
     planner: Planner,
 ) -> None:
     planner.want("AAPL", priority=100)
@@ -413,7 +411,7 @@ def test_a_clock_that_is_moved_back_and_forth_leaves_every_session_in_one_slice(
         ("2026-11-18 00:00Z", None, (None, None)),
     ],
 )
-def test_A70_a_run_inserted_by_hand_gets_the_past_sessions_of_its_bounds(
+def test_a_run_inserted_by_hand_gets_the_past_sessions_of_its_bounds(
     planner: Planner, slice_from: str | None, slice_to: str | None, expected: tuple[Any, Any]
 ) -> None:
     planner.want("AAPL")

@@ -54,7 +54,7 @@ def test_a_symbol_that_nobody_wants_any_more_loses_its_slices_in_the_last_batch(
 def test_the_queue_plans_batch_after_batch_until_nothing_is_due(
     office: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resources.work.SYMBOLS_A_BATCH", 2)
+    monkeypatch.setattr("resources.queue.slices.SYMBOLS_A_BATCH", 2)
     for number in range(5):
         office.by_hand.want(f"S{number}")
     assert office.queue.plan() == 5
@@ -81,7 +81,7 @@ def test_whoever_wants_one_symbol_waits_for_the_batch_under_way_and_not_for_the_
 def test_the_first_symbols_begin_while_the_others_are_still_to_be_planned(
     tower: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resources.work.SYMBOLS_A_BATCH", 1)
+    monkeypatch.setattr("resources.queue.slices.SYMBOLS_A_BATCH", 1)
     office = tower.office
     for number in range(3):
         office.by_hand.want(f"S{number}", priority=300)
@@ -102,7 +102,7 @@ def test_the_first_symbols_begin_while_the_others_are_still_to_be_planned(
 def test_new_interest_in_the_middle_of_a_long_plan_is_planned_next(
     office: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resources.work.SYMBOLS_A_BATCH", 1)
+    monkeypatch.setattr("resources.queue.slices.SYMBOLS_A_BATCH", 1)
     for number in range(3):
         office.by_hand.want(f"S{number}", priority=100)
     assert office.queue.plan_some().is_more

@@ -1,7 +1,5 @@
 """The life of a slice: claimed once, by priority and age; settled, failed, or given back."""
 
-# ruff: noqa: N802 - a test's name carries the feature row's id
-
 from __future__ import annotations
 
 import random
@@ -14,9 +12,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from resources.ledger import Ledger
-from resources.tracking import track
-from resources.work import WorkQueue
+from resources.bars.ledger import Ledger
+from resources.queue.slices import WorkQueue
+from resources.queue.tracking import track
 from swiftbolt_assets import errors
 from swiftbolt_assets.errors import (
     BadRequestError,
@@ -34,8 +32,8 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from resources.bars import BarStore
-    from resources.postgres import Database
+    from resources.bars.store import BarStore
+    from resources.postgres.database import Database
 
 ANON = UUID(int=0)
 TODAY = date(2026, 11, 20)
@@ -101,7 +99,7 @@ def make_due(office: Office) -> None:
     )
 
 
-def test_B21_the_highest_priority_is_claimed_first_and_of_equal_ones_the_oldest(
+def test_the_highest_priority_is_claimed_first_and_of_equal_ones_the_oldest(
     office: Office,
 ) -> None:
     for symbol, priority in [("LOW", 100), ("OLD", 200), ("NEW", 200), ("HIGH", 300)]:
@@ -113,7 +111,7 @@ def test_B21_the_highest_priority_is_claimed_first_and_of_equal_ones_the_oldest(
     assert claimed == [("HIGH", 300), ("OLD", 200), ("NEW", 200), ("LOW", 100)]
 
 
-def test_A66_symbols_added_by_the_seed_function_wait_in_the_order_of_their_priorities(
+def test_symbols_added_by_the_seed_function_wait_in_the_order_of_their_priorities(
     office: Office,
 ) -> None:
     given = {"META": 150, "TSLA": 190, "GOOGL": 170, "NVDA": 160, "MSFT": 180}
@@ -149,7 +147,7 @@ def test_a_needed_priority_leaves_the_others_unclaimed(office: Office) -> None:
     assert office.queue.claim(least_priority=199) is not None
 
 
-def test_B54_a_raised_priority_counts_for_all_that_is_not_claimed_and_after_a_release_for_the_rest(
+def test_a_raised_priority_counts_for_all_that_is_not_claimed_and_after_a_release_for_the_rest(
     office: Office,
 ) -> None:
     for symbol in ("FIRST", "SECOND", "THIRD"):
@@ -179,7 +177,7 @@ def test_a_lowered_priority_counts_as_well(office: Office) -> None:
     assert claim.symbol == "MSFT"
 
 
-def test_A50_ten_claimers_at_once_take_every_symbol_once(office: Office) -> None:
+def test_ten_claimers_at_once_take_every_symbol_once(office: Office) -> None:
     """Failure mode 25: overlapping ticks took the same work."""
     symbols = [f"S{n}" for n in range(6)]
     for symbol in symbols:
@@ -248,7 +246,7 @@ def deadlocks(office: Office) -> int:
     return int(row[0])
 
 
-def test_A70_A71_stored_bars_settle_a_slice_and_tell_what_was_written(office: Office) -> None:
+def test_stored_bars_settle_a_slice_and_tell_what_was_written(office: Office) -> None:
     for timeframe in ("m15", "h1", "h4"):
         office.by_hand.want("AAPL", timeframe, window=8)
     office.queue.plan()
@@ -317,7 +315,7 @@ def raised(kind: type[ProviderError]) -> ProviderError:
 
 
 @pytest.mark.parametrize("kind", of_the_tree())
-def test_A58_A61_A68_B58_every_failure_keeps_its_code_and_reason_and_waits_as_it_should(
+def test_every_failure_keeps_its_code_and_reason_and_waits_as_it_should(
     office: Office, kind: type[ProviderError]
 ) -> None:
     error = raised(kind)
@@ -342,7 +340,7 @@ def test_A58_A61_A68_B58_every_failure_keeps_its_code_and_reason_and_waits_as_it
     assert office.queue.claim(least_priority=0) is not None
 
 
-def test_A61_every_code_is_one_of_the_contracts() -> None:
+def test_every_code_is_one_of_the_contracts() -> None:
     assert {kind.code for kind in of_the_tree()} == {
         "API_ERROR",
         "PROVIDER_UNAVAILABLE",
@@ -353,7 +351,7 @@ def test_A61_every_code_is_one_of_the_contracts() -> None:
     assert errors.UnavailableError.code == "PROVIDER_UNAVAILABLE"
 
 
-def test_A68_a_passing_failure_is_retried_for_ever_with_growing_waits(office: Office) -> None:
+def test_a_passing_failure_is_retried_for_ever_with_growing_waits(office: Office) -> None:
     """Failure mode 24: a failed slice was queued again with attempt 1, endlessly."""
     begin(office)
     waits = []
@@ -379,7 +377,7 @@ def test_waits_are_bounded(office: Office) -> None:
     assert office.by_hand.rows("select retry_delay(-5) <= interval '30 seconds'") == [(True,)]
 
 
-def test_A68_a_refusal_holds_all_slices_of_the_symbol_until_its_wait_is_over_or_a_person_asks(
+def test_a_refusal_holds_all_slices_of_the_symbol_until_its_wait_is_over_or_a_person_asks(
     office: Office,
 ) -> None:
     begin(office, window_days=730)
@@ -397,7 +395,7 @@ def test_A68_a_refusal_holds_all_slices_of_the_symbol_until_its_wait_is_over_or_
     assert set(office.runs("AAPL", "status, attempt, next_attempt_at")) == {("queued", 1, None)}
 
 
-def test_A61_a_rate_limit_never_uses_up_an_attempt(office: Office) -> None:
+def test_a_rate_limit_never_uses_up_an_attempt(office: Office) -> None:
     begin(office)
     for _ in range(3 * ATTEMPTS):
         assert office.queue.fail("AAPL", RateLimitedError("polygon: 429", 60.0)) == 0
@@ -427,7 +425,7 @@ def test_a_long_message_is_kept_as_one_short_line(office: Office) -> None:
     assert "\n" not in message
 
 
-def test_A64_a_lost_claim_is_given_back_and_what_had_begun_has_used_up_an_attempt(
+def test_a_lost_claim_is_given_back_and_what_had_begun_has_used_up_an_attempt(
     office: Office,
 ) -> None:
     claim = begin(office, window_days=120)
@@ -479,7 +477,7 @@ def test_a_run_that_fails_by_itself_waits_longer_each_time(office: Office) -> No
     ]
 
 
-def test_A71_what_a_person_cancelled_stays_so_until_the_calendar_asks_anew(office: Office) -> None:
+def test_what_a_person_cancelled_stays_so_until_the_calendar_asks_anew(office: Office) -> None:
     claim = begin(office, window_days=120)
     assert office.queue.cancel([], "nothing") == 0
     assert office.queue.cancel([claim], "a person") == 2
@@ -526,7 +524,7 @@ def test_claim_queued_job_gives_one_row_by_priority_then_age_to_each_worker(
     assert dict(ran)["HIGH"] == 9
 
 
-def test_A64_rows_that_a_worker_left_running_are_queued_again_and_failed_in_the_end(
+def test_rows_that_a_worker_left_running_are_queued_again_and_failed_in_the_end(
     office: Office,
 ) -> None:
     office.by_hand.want("AAPL", window=3)
@@ -575,9 +573,7 @@ def test_a_claims_running_rows_are_not_stale_while_they_wait_for_the_provider(
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_A16_A17_A18_A19_A20_A21_A22_progress_stays_in_its_plan_and_never_falls(
-    office: Office, seed: int
-) -> None:
+def test_progress_stays_in_its_plan_and_never_falls(office: Office, seed: int) -> None:
     """Mistake 8 and failure mode 19: totals of what existed so far, and a percent that fell."""
     chance = random.Random(seed)  # noqa: S311
     definition = office.by_hand.want("AAPL", window=365)
@@ -608,7 +604,7 @@ def test_A16_A17_A18_A19_A20_A21_A22_progress_stays_in_its_plan_and_never_falls(
     assert written[-1] == sum(xnys().session(day).slots for day in window(365))  # type: ignore[union-attr]
 
 
-def test_A12_polls_write_nothing_and_between_two_answers_all_of_them_say_the_same(
+def test_polls_write_nothing_and_between_two_answers_all_of_them_say_the_same(
     office: Office,
 ) -> None:
     definition = office.by_hand.want("AAPL", window=365)
@@ -635,7 +631,7 @@ def test_A12_polls_write_nothing_and_between_two_answers_all_of_them_say_the_sam
     assert all(sum(row[1:5]) == row[0] for row in seen)
 
 
-def test_A21_failed_slices_are_counted_and_never_as_complete(office: Office) -> None:
+def test_failed_slices_are_counted_and_never_as_complete(office: Office) -> None:
     definition = office.by_hand.want("AAPL", window=120)
     begin(office, window_days=120)
     office.by_hand.sql.execute("update job_runs set status = 'failed'")
@@ -645,7 +641,7 @@ def test_A21_failed_slices_are_counted_and_never_as_complete(office: Office) -> 
     ) == [(2, 2, 0, False)]
 
 
-def test_A50_a_symbol_has_one_running_slice_whatever_a_request_spans(office: Office) -> None:
+def test_a_symbol_has_one_running_slice_whatever_a_request_spans(office: Office) -> None:
     begin(office, window_days=365)
     office.queue.begin("AAPL", TODAY - timedelta(days=365), TODAY)
     states = office.runs("AAPL", "status")
@@ -695,7 +691,7 @@ def test_two_that_track_the_same_symbols_in_other_orders_never_wait_for_each_oth
 @pytest.mark.parametrize(
     ("source", "priority"), [("watchlist", 300), ("chart_view", 200), ("recent_search", 100)]
 )
-def test_B17_B18_B19_B47_B48_B49_interest_reaches_the_queue_with_its_priority(
+def test_interest_reaches_the_queue_with_its_priority(
     office: Office, source: str, priority: int
 ) -> None:
     """Steps 1 to 5 of row B22: the row, the trigger, the definitions, the slices, the claim."""
@@ -706,7 +702,7 @@ def test_B17_B18_B19_B47_B48_B49_interest_reaches_the_queue_with_its_priority(
     assert (claim.symbol, claim.priority) == ("TSLA", priority)
 
 
-def test_B20_B23_later_interest_of_less_weight_lowers_nothing_and_each_source_is_one_row(
+def test_later_interest_of_less_weight_lowers_nothing_and_each_source_is_one_row(
     office: Office,
 ) -> None:
     """Failure mode 30: a chart view took a watchlist's priority and a two-year window back."""
@@ -723,7 +719,7 @@ def test_B20_B23_later_interest_of_less_weight_lowers_nothing_and_each_source_is
     ) == [("chart_view", 1), ("recent_search", 1), ("watchlist", 1)]
 
 
-def test_B30_priorities_and_windows_are_configured_in_one_place(office: Office) -> None:
+def test_priorities_and_windows_are_configured_in_one_place(office: Office) -> None:
     office.by_hand.sql.execute("begin")
     office.by_hand.sql.execute("update interest_priorities set priority = 250")
     office.by_hand.sql.execute("update interest_windows set window_days = 10")
@@ -759,7 +755,7 @@ def test_whoever_waits_hears_of_new_work_of_settled_work_and_of_work_given_back(
         assert announcements.wait(10)
 
 
-def test_A5_B50_the_schedulers_entry_is_active_while_the_platform_ticks(office: Office) -> None:
+def test_the_schedulers_entry_is_active_while_the_platform_ticks(office: Office) -> None:
     entry = "select jobname, schedule, active from cron.job where jobname = 'orchestrator-tick'"
     assert office.by_hand.rows(entry) == [("orchestrator-tick", "* * * * *", False)]
     office.queue.beat()

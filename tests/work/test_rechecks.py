@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from resources.rechecks import RecheckBook, press
+from resources.queue.rechecks import RecheckBook, press
 from swiftbolt_assets.orchestration.launching import CLAIM_TAG, LANE_TAG
 from swiftbolt_assets.orchestration.lost_claims import reap
 

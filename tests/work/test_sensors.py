@@ -1,7 +1,5 @@
 """The sensors, tick by tick: what is launched, what is given back, and one sentence otherwise."""
 
-# ruff: noqa: N802 - a test's name carries the feature row's id
-
 from __future__ import annotations
 
 import time
@@ -17,24 +15,25 @@ from dagster._core.definitions.run_status_sensor_definition import (
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._core.test_utils import create_run_for_test
 
-from resources.provider_health import ProviderHealth
+from resources.providers.health import ProviderHealth
 from sensors.failures import reason_of_failure, slices_to_release
 from sensors.symbols import symbols_to_add
 from swiftbolt_assets.assets.partitions import parse_keys
+from swiftbolt_assets.assets.surroundings import CHART, SOURCES
 from swiftbolt_assets.definitions import FILL_BARS
 from swiftbolt_assets.errors import KeyRefusedError
 from swiftbolt_assets.market.sessions import xnys
-from swiftbolt_assets.market.shards import WHOLE
 from swiftbolt_assets.orchestration.launching import CLAIM_TAG, FILL_TAG, LANE_TAG
 from swiftbolt_assets.orchestration.lost_claims import reap
+from swiftbolt_assets.policy.shards import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-    from resources.postgres import Database
-    from resources.work import WorkQueue
+    from resources.postgres.database import Database
+    from resources.queue.slices import WorkQueue
     from swiftbolt_assets.settings import Settings
 
 #: Dagster 1.13 reads a name that pydantic has renamed.
@@ -101,10 +100,14 @@ def test_a_definition_names_the_sensors_the_job_and_the_assets(tower: Tower) -> 
     for sensor in repository.sensor_defs:
         assert sensor.default_status is dg.DefaultSensorStatus.RUNNING, sensor.name
     assert FILL_BARS in repository.job_names
-    assert set(repository.asset_graph.get_all_asset_keys()) == _BARS
+    graph = repository.asset_graph
+    assert set(graph.materializable_asset_keys) == _BARS
+    assert set(graph.external_asset_keys) == {*SOURCES, CHART}
+    assert graph.get(dg.AssetKey("m15_bars")).parent_keys == {*SOURCES}
+    assert graph.get(CHART).parent_keys == _BARS
 
 
-def test_B22_a_small_symbol_goes_as_one_plain_run_with_its_tags(tower: Tower) -> None:
+def test_a_small_symbol_goes_as_one_plain_run_with_its_tags(tower: Tower) -> None:
     tower.office.by_hand.want("TSLA", window=30, priority=300)
     tick = tower.tick()
     (request,) = requests(tick)
@@ -123,7 +126,7 @@ def test_B22_a_small_symbol_goes_as_one_plain_run_with_its_tags(tower: Tower) ->
     assert request.asset_graph_subset is None
 
 
-def test_A7_A1_the_newest_five_slices_go_first_and_the_rest_as_one_backfill(tower: Tower) -> None:
+def test_the_newest_five_slices_go_first_and_the_rest_as_one_backfill(tower: Tower) -> None:
     tower.office.by_hand.want("AAPL", window=730, priority=200)
     plain, rest = requests(tower.tick())
     spans = tower.office.runs("AAPL", "first_day, last_day")
@@ -156,7 +159,7 @@ def test_a_symbol_that_nobody_waits_for_is_in_the_bulk_lane(tower: Tower) -> Non
     assert request.tags[LANE_TAG] == "bulk"
 
 
-def test_A67_symbols_become_partitions_in_one_batch(tower: Tower) -> None:
+def test_symbols_become_partitions_in_one_batch(tower: Tower) -> None:
     tower.instance.add_dynamic_partitions(WHOLE.partition_set, ["MSFT"])
     for symbol in ("TSLA", "AAPL", "MSFT", "NVDA"):
         tower.office.by_hand.want(symbol, priority=300)
@@ -175,13 +178,13 @@ def test_A67_symbols_become_partitions_in_one_batch(tower: Tower) -> None:
     assert not again.dynamic_partitions_requests
 
 
-def test_A60_an_idle_tick_says_so(tower: Tower) -> None:
+def test_an_idle_tick_says_so(tower: Tower) -> None:
     tick = tower.tick()
     assert requests(tick) == []
     assert tick.skip_message == "nothing is due; 0 symbols are worked on"
 
 
-def test_A50_B39_a_full_house_says_so(tower: Tower) -> None:
+def test_a_full_house_says_so(tower: Tower) -> None:
     for n in range(7):
         tower.office.by_hand.want(f"S{n}", priority=300)
     assert len(requests(tower.tick(max_concurrent_jobs=5))) == 5
@@ -190,7 +193,7 @@ def test_A50_B39_a_full_house_says_so(tower: Tower) -> None:
     assert full.skip_message == "5 symbols are worked on; no slot is free"
 
 
-def test_B54_slots_stay_free_for_what_is_looked_at(tower: Tower) -> None:
+def test_slots_stay_free_for_what_is_looked_at(tower: Tower) -> None:
     for n in range(5):
         tower.office.by_hand.want(f"S{n}", priority=100)
     assert len(requests(tower.tick(max_concurrent_jobs=5))) == 3
@@ -200,7 +203,7 @@ def test_B54_slots_stay_free_for_what_is_looked_at(tower: Tower) -> None:
     assert urgent.tags["symbol"] == "TSLA"
 
 
-def test_A13_a_cooling_provider_is_named_and_nothing_is_claimed(tower: Tower) -> None:
+def test_a_cooling_provider_is_named_and_nothing_is_claimed(tower: Tower) -> None:
     tower.office.by_hand.want("TSLA", priority=300)
     ProviderHealth(tower.office.database.connect).failed(
         "polygon", "TSLA", KeyRefusedError("polygon: the key is refused\nfor ever")
@@ -213,7 +216,7 @@ def test_A13_a_cooling_provider_is_named_and_nothing_is_claimed(tower: Tower) ->
     assert len(tower.office.runs("TSLA", "status")) == 1, "it is planned all the same"
 
 
-def test_B55_background_symbols_wait_for_people_and_stay_unplanned_when_switched_off(
+def test_background_symbols_wait_for_people_and_stay_unplanned_when_switched_off(
     tower: Tower,
 ) -> None:
     tower.office.by_hand.want("MSFT", priority=60)
@@ -236,7 +239,7 @@ def test_a_database_that_does_not_answer_is_an_error_and_no_empty_queue(
         tower.tick()
 
 
-def test_B29_a_changed_window_is_used_by_the_next_tick(tower: Tower) -> None:
+def test_a_changed_window_is_used_by_the_next_tick(tower: Tower) -> None:
     tower.office.by_hand.want("TSLA", window=5)
     (request,) = requests(tower.tick())
     assert request.tags[_START] == "2026-11-16|TSLA"
@@ -246,7 +249,7 @@ def test_B29_a_changed_window_is_used_by_the_next_tick(tower: Tower) -> None:
     assert request.tags[_START] == "2026-09-21|TSLA"
 
 
-def test_A5_B13_B50_every_tick_leaves_a_heartbeat(tower: Tower) -> None:
+def test_every_tick_leaves_a_heartbeat(tower: Tower) -> None:
     backfill = tower.definitions().get_repository_def().get_sensor_def("backfill")
     assert backfill.minimum_interval_seconds is not None
     assert backfill.minimum_interval_seconds <= 60
@@ -304,7 +307,7 @@ GIVEN_BACK = [("queued", 2, True)]
 
 
 @pytest.mark.parametrize(("age_s", "after"), [(10, KEPT), (50, KEPT), (61, GIVEN_BACK)])
-def test_A64_a_claim_without_any_run_is_given_back_after_a_minute(
+def test_a_claim_without_any_run_is_given_back_after_a_minute(
     tower: Tower, age_s: float, after: list[tuple[Any, ...]]
 ) -> None:
     claim_of(tower, age_s=age_s)
@@ -325,7 +328,7 @@ def test_A64_a_claim_without_any_run_is_given_back_after_a_minute(
         (dg.DagsterRunStatus.CANCELING, None, KEPT),
     ],
 )
-def test_A64_a_claim_ends_with_its_runs(
+def test_a_claim_ends_with_its_runs(
     tower: Tower,
     status: dg.DagsterRunStatus,
     ended_s: float | None,
@@ -425,7 +428,7 @@ def span_tags(claim: UUID) -> dict[str, str]:
     return {CLAIM_TAG: str(claim), _START: "2026-10-21|TSLA", _END: "2026-11-19|TSLA"}
 
 
-def test_A64_a_killed_runs_slices_wait_again_at_once(tower: Tower) -> None:
+def test_a_killed_runs_slices_wait_again_at_once(tower: Tower) -> None:
     claim = claim_of(tower, age_s=0)
     assert tick_of_failure(tower, span_tags(claim)) == [
         ("queued", 2, "STALE_RUNNING", "Run worker is gone", False)
@@ -446,7 +449,7 @@ def test_a_run_that_was_told_to_stop_counts_as_killed(tower: Tower) -> None:
         (("KeyError", None), "KeyError: it broke there"),
     ],
 )
-def test_A58_A68_a_run_that_failed_by_itself_says_why_and_waits(
+def test_a_run_that_failed_by_itself_says_why_and_waits(
     tower: Tower, step: tuple[str, str | None], message: str
 ) -> None:
     claim = claim_of(tower, age_s=0)
@@ -484,7 +487,7 @@ def test_runs_without_a_claim_are_left_alone() -> None:
     assert reason_of_failure([]) is None
 
 
-def test_B53_a_symbol_of_the_database_becomes_a_partition_once(tower: Tower) -> None:
+def test_a_symbol_of_the_database_becomes_a_partition_once(tower: Tower) -> None:
     assert symbols_to_add(["TSLA", "AAPL", "MSFT"], ["MSFT", "GONE"]) == ["AAPL", "TSLA"]
     for symbol in ("TSLA", "AAPL"):
         tower.office.by_hand.want(symbol, priority=300)

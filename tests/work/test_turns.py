@@ -10,15 +10,15 @@ from uuid import UUID
 
 import pytest
 
-from resources.tracking import track
+from resources.queue.tracking import track
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import psycopg
 
-    from resources.postgres import Database
-    from resources.work import WorkQueue
+    from resources.postgres.database import Database
+    from resources.queue.slices import WorkQueue
 
     Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -100,7 +100,7 @@ def test_what_somebody_is_about_to_change_is_planned_after_that_and_all_else_at_
 def test_a_full_batch_is_planned_beside_more_symbols_than_that_which_somebody_holds(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resources.work.SYMBOLS_A_BATCH", 2)
+    monkeypatch.setattr("resources.queue.slices.SYMBOLS_A_BATCH", 2)
     held = ["A", "B", "C"]
     watch(office, *held)
     track(office.database, ANON, ["D", "E", "F"], "recent_search")

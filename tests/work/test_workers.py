@@ -9,15 +9,16 @@ import pytest
 from dagster import DagsterRun
 from dagster._core.launcher import WorkerStatus
 
-from resources.workers import RunBook, WorkerBook
-from swiftbolt_assets.orchestration import celery_launcher, code_queue
-from swiftbolt_assets.orchestration.celery_launcher import BeatingRunLauncher
+from resources.platform.workers import RunBook, WorkerBook
+from swiftbolt_assets.orchestration.celery import code_queue
+from swiftbolt_assets.orchestration.celery import launcher as celery_launcher
+from swiftbolt_assets.orchestration.celery.launcher import BeatingRunLauncher
 from swiftbolt_assets.settings import read_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from resources.postgres import Database
+    from resources.postgres.database import Database
 
 pytestmark = pytest.mark.slow
 BROKER = "redis://127.0.0.1:1/0"

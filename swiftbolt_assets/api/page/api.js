@@ -10,10 +10,10 @@ const TIMEOUT_MS = 15_000;
 const REFUSED = 401;
 const INTRADAY = ["m15", "h1", "h4"];
 /** Two years: what the page keeps complete and shows. */
-export const WINDOW_DAYS = 730;
+const WINDOW_DAYS = 730;
 
 /** A call that failed; `status` is HTTP's, or 0 where the server did not answer. */
-export class ApiError extends Error {
+class ApiError extends Error {
   constructor(status, message) {
     super(message);
     this.status = status;

@@ -60,7 +60,7 @@ export function longDate(time) {
 }
 
 /** Nov 2026 */
-export function monthYear(time) {
+function monthYear(time) {
   const date = new Date(time * 1_000);
   return `${MONTHS[date.getUTCMonth()]} ${date.getUTCFullYear()}`;
 }

@@ -11,7 +11,7 @@ const LONGEST_PAUSE_MS = 15_000;
 const SILENCE_MS = 38_000;
 
 /** The text of one event as `{name, data}`; null for comments. */
-export function parseEvent(block) {
+function parseEvent(block) {
   let name = "message";
   const data = [];
   for (const line of block.split("\n")) {

@@ -1,1 +1,1 @@
-"""Dagster's configuration of each profile, as templates; `instance.py` fills them in."""
+"""Dagster's configuration of each profile, as templates; `configuration.py` fills them in."""

@@ -3,7 +3,6 @@
 The tests of this module share one platform and run in their order.
 """
 
-# ruff: noqa: N802 - a test's name carries the feature row's id
 # ruff: noqa: ANN401 - the fixtures' types live in conftest.py, which tests cannot import
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ import httpx
 import pytest
 
 from rehearsal.macos.app import App
-from resources import embedded
+from resources.postgres.embedded import server as embedded
 from swiftbolt_assets.simulator.config import SimulatorConfig
 from swiftbolt_assets.simulator.server import SimulatorThread
 
@@ -36,14 +35,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 NOW = datetime(2026, 11, 20, 22, 30, tzinfo=UTC)
-PROJECT = Path(embedded.__file__).parents[1]
+PROJECT = Path(embedded.__file__).parents[3]
 KEYS = {
     "SWIFTBOLT_ANON_KEY": "anon-key-of-the-platform-test",
     "SWIFTBOLT_SERVICE_KEY": "service-key-of-the-platform-test",
     "SWIFTBOLT_JWT_SECRET": "jwt-secret-of-the-platform-test-long-enough",
 }
-#: What a person's shell may hold and a test must not.
-_OURS = ("SWIFTBOLT_", "POLYGON_", "TRADIER_", "DAGSTER_", "RESAMPLE_", "MAX_CONCURRENT_JOBS", "PG")
 
 
 @dataclass
@@ -126,15 +123,16 @@ def free_offset() -> int:
 
 @pytest.fixture(scope="module")
 def platform(
-    tmp_path_factory: pytest.TempPathFactory, wait_for: Callable[..., Any]
+    tmp_path_factory: pytest.TempPathFactory,
+    surroundings: dict[str, str],
+    wait_for: Callable[..., Any],
 ) -> Iterator[Platform]:
     """Start a platform whose provider takes its time, so that polls see it come."""
     folder = tmp_path_factory.mktemp("client")
     market = SimulatorThread(
         SimulatorConfig(now=lambda: NOW, tradier_allowed=0, latency_seconds=0.4)
     ).start()
-    kept = {name: text for name, text in os.environ.items() if not name.startswith(_OURS)}
-    environment = {
+    environment = surroundings | {
         "SWIFTBOLT_HOME": str(folder / "home"),
         "SWIFTBOLT_NOW": NOW.isoformat(),
         "SWIFTBOLT_BACKGROUND": "false",
@@ -143,7 +141,9 @@ def platform(
         "TRADIER_BASE_URL": market.polygon_url,
         **KEYS,
     }
-    running = Platform(folder / "home", market, free_offset(), kept | environment, folder / "log")
+    running = Platform(
+        folder / "home", market, free_offset(), surroundings | environment, folder / "log"
+    )
     try:
         running.start(wait_for)
         yield running
@@ -197,7 +197,7 @@ def looks(client: Any) -> list[Look]:
     return seen
 
 
-def test_A1_A3_A12_A36_A51_A53_polls_see_the_chart_fill(looks: list[Look]) -> None:
+def test_polls_see_the_chart_fill(looks: list[Look]) -> None:
     totals = {look.progress["total_slices"] for look in looks}
     assert totals == {10}
     for earlier, later in pairwise(looks):
@@ -211,9 +211,7 @@ def test_A1_A3_A12_A36_A51_A53_polls_see_the_chart_fill(looks: list[Look]) -> No
     assert looks[0].ensured["status"] == "gaps_detected"
 
 
-def test_A37_A39_A40_B46_the_sequence_ends_complete(
-    looks: list[Look], platform: Platform, client: Any
-) -> None:
+def test_the_sequence_ends_complete(looks: list[Look], platform: Platform, client: Any) -> None:
     done = looks[-1]
     assert done.ensured["status"] == "coverage_complete"
     assert done.progress["completed_slices"] == done.progress["total_slices"]
@@ -306,7 +304,7 @@ def test_the_first_screens_of_head_load(looks: list[Look], app_of: Callable[[str
     app.call("fetchMarketStatus")
 
 
-def test_A32_A55_the_operator_sees_a_tick_and_the_queue(platform: Platform) -> None:
+def test_the_operator_sees_a_tick_and_the_queue(platform: Platform) -> None:
     ticked = platform.operate("tick")
     assert ticked["message"] == "Tick complete"
     assert ticked["results"]["errors"] == []

@@ -1,6 +1,5 @@
 """Bars as the client decodes and draws them: `chart-data-v2`, the older `chart`, and `quotes`."""
 
-# ruff: noqa: N802 - a test's name carries the feature row's id
 # ruff: noqa: ANN401 - the fixtures' types live in conftest.py, which tests cannot import
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ def filled(api: Any, app: Any) -> Any:
 
 
 @pytest.mark.parametrize(("timeframe", "a_day"), [("m15", 26), ("h1", 7), ("h4", 2)])
-def test_A38_A53_A62_A63_layers_go_by_date_and_hold_what_is_stored(
+def test_layers_go_by_date_and_hold_what_is_stored(
     filled: Any, app: Any, timeframe: str, a_day: int
 ) -> None:
     chart = app.chart("AAPL", timeframe, 60)
@@ -54,7 +53,7 @@ def test_A38_A53_A62_A63_layers_go_by_date_and_hold_what_is_stored(
     assert not any(bar["is_intraday"] for bar in past["data"])
 
 
-def test_A62_the_layers_are_what_the_sql_function_returns(filled: Any, app: Any) -> None:
+def test_the_layers_are_what_the_sql_function_returns(filled: Any, app: Any) -> None:
     rows = filled.sql(
         "select ts, close, provider::text from get_chart_data_v2((select id from symbols where"
         " ticker = 'AAPL'), 'h1', '2026-09-01', '2026-12-01')"
@@ -87,7 +86,7 @@ def test_the_week_that_runs_is_drawn_though_it_holds_todays_bars(filled: Any, ap
     assert (last["volume"], last["data_status"]) == (4 * 260.0 + 182.0, "live")
 
 
-def test_A63_a_forecast_is_a_layer_of_its_own(filled: Any, app: Any) -> None:
+def test_a_forecast_is_a_layer_of_its_own(filled: Any, app: Any) -> None:
     filled.sql(
         "insert into ohlc_bars_v2 (symbol_id, timeframe, ts, provider, is_forecast, close,"
         " upper_band, lower_band, confidence_score) select id, 'h1', '2026-11-23T15:30:00Z',"
@@ -207,7 +206,7 @@ def test_a_long_range_comes_in_pages_the_newest_first(
 ) -> None:
     """Failure mode 35: a cap in ascending order showed the oldest bars."""
     whole = filled.post("chart-data-v2", {"symbol": "AAPL", "timeframe": "m15", "days": 60}).json
-    monkeypatch.setattr("resources.chart.MOST", 500)
+    monkeypatch.setattr("resources.bars.chart.MOST", 500)
     seen: list[dict[str, Any]] = []
     body: dict[str, Any] = {"symbol": "AAPL", "timeframe": "m15", "days": 60}
     while True:

@@ -1,6 +1,5 @@
 """`ensure-coverage` as the client asks it, again and again, until it is complete."""
 
-# ruff: noqa: N802 - a test's name carries the feature row's id
 # ruff: noqa: ANN401 - the fixtures' types live in conftest.py, which tests cannot import
 
 from __future__ import annotations
@@ -26,9 +25,7 @@ def progress(reply: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("timeframe", TIMEFRAMES)
-def test_A15_A16_A34_A35_the_first_answer_holds_the_whole_plan(
-    api: Any, app: Any, timeframe: str
-) -> None:
+def test_the_first_answer_holds_the_whole_plan(api: Any, app: Any, timeframe: str) -> None:
     """Failure mode 19: the total was what happened to be created so far."""
     began = time.monotonic()
     first = app.ensure("AAPL", timeframe, 730)
@@ -44,14 +41,14 @@ def test_A15_A16_A34_A35_the_first_answer_holds_the_whole_plan(
     assert first["coverage_status"]["gaps_found"] == 1
 
 
-def test_A4_a_click_makes_one_definition_and_one_plan(api: Any, app: Any) -> None:
+def test_a_click_makes_one_definition_and_one_plan(api: Any, app: Any) -> None:
     ids = {app.ensure("AAPL", "h1", 730)["job_def_id"] for _ in range(3)}
     assert len(ids) == 1
     rows = api.sql("select id::text, timeframe::text, window_days from job_definitions")
     assert rows == [(ids.pop(), "h1", 730)]
 
 
-def test_A15_daily_and_weekly_charts_follow_the_plan_of_15_minute_bars(api: Any, app: Any) -> None:
+def test_daily_and_weekly_charts_follow_the_plan_of_15_minute_bars(api: Any, app: Any) -> None:
     m15 = app.ensure("AAPL", "m15", 730)
     for timeframe in ("d1", "w1"):
         other = app.ensure("AAPL", timeframe, 365)
@@ -62,9 +59,7 @@ def test_A15_daily_and_weekly_charts_follow_the_plan_of_15_minute_bars(api: Any,
     assert len(api.sql("select from job_definitions")) == 1
 
 
-def test_A52_both_windows_are_taken_and_a_smaller_one_takes_nothing_back(
-    api: Any, app: Any
-) -> None:
+def test_both_windows_are_taken_and_a_smaller_one_takes_nothing_back(api: Any, app: Any) -> None:
     """Failure mode 30: the client asks for 730 days, then for 5."""
     whole = app.ensure("AAPL", "m15", 730)
     for window in (5, 7, 365):
@@ -78,7 +73,7 @@ def test_A52_both_windows_are_taken_and_a_smaller_one_takes_nothing_back(
     assert progress(app.ensure("TSLA", "h1", 730))["total_slices"] > progress(later)["total_slices"]
 
 
-def test_A12_B9_repeated_polls_write_nothing(api: Any, app: Any) -> None:
+def test_repeated_polls_write_nothing(api: Any, app: Any) -> None:
     """Failure mode 47: each poll caused writes."""
     app.ensure("AAPL", "h1", 730)
     app.ensure("AAPL", "d1", 365)
@@ -96,9 +91,7 @@ def test_A12_B9_repeated_polls_write_nothing(api: Any, app: Any) -> None:
     assert api.sql("select xmin::text, symbol from symbol_plans") == plans
 
 
-def test_A3_A17_A18_A19_A20_A21_A22_A36_A37_polls_grow_until_all_is_complete(
-    api: Any, app: Any
-) -> None:
+def test_polls_grow_until_all_is_complete(api: Any, app: Any) -> None:
     """Every slice is claimed, asked for, stored; the client sees each state once."""
     seen = [app.ensure("AAPL", "h1", 730)]
     assert api.queue.claim(least_priority=0) is not None
@@ -152,7 +145,7 @@ def slots_of(api: Any) -> list[int]:
     ]
 
 
-def test_A20_A61_a_failed_slice_is_counted_and_its_reason_told(api: Any, app: Any) -> None:
+def test_a_failed_slice_is_counted_and_its_reason_told(api: Any, app: Any) -> None:
     app.ensure("AAPL", "m15", 30)
     api.queue.claim(least_priority=0)
     api.sql(
@@ -168,7 +161,7 @@ def test_A20_A61_a_failed_slice_is_counted_and_its_reason_told(api: Any, app: An
     assert seen["eta_seconds"] is None
 
 
-def test_A61_a_cool_down_is_told_and_counts_towards_the_outlook(api: Any, app: Any) -> None:
+def test_a_cool_down_is_told_and_counts_towards_the_outlook(api: Any, app: Any) -> None:
     app.ensure("AAPL", "m15", 30)
     api.sql(
         "insert into provider_health (provider, failures, cooling_until, reason) values"

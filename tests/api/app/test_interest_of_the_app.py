@@ -1,6 +1,5 @@
 """What the client tells of its user: `sync-user-symbols`, `watchlist-sync`, `symbols-search`."""
 
-# ruff: noqa: N802 - a test's name carries the feature row's id
 # ruff: noqa: ANN401 - the fixtures' types live in conftest.py, which tests cannot import
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ WANTED = (
     ("symbol", "source", "priority"),
     [("TSLA", "watchlist", 300), ("AMD", "chart_view", 200), ("NVDA", "recent_search", 100)],
 )
-def test_B5_B9_B10_B28_B31_B32_B33_B45_each_source_is_recorded_and_answered(
+def test_each_source_is_recorded_and_answered(
     api: Any, app: Any, symbol: str, source: str, priority: int
 ) -> None:
     """Failure mode 41: the app's own key was refused."""
@@ -50,7 +49,7 @@ def test_B5_B9_B10_B28_B31_B32_B33_B45_each_source_is_recorded_and_answered(
     ]
 
 
-def test_B10_a_search_after_the_watchlist_lowers_nothing(api: Any, app: Any) -> None:
+def test_a_search_after_the_watchlist_lowers_nothing(api: Any, app: Any) -> None:
     app.sync("AAPL", source="watchlist")
     app.ensure("AAPL", "m15", 730)
     app.sync("AAPL", source="recent_search")
@@ -59,7 +58,7 @@ def test_B10_a_search_after_the_watchlist_lowers_nothing(api: Any, app: Any) -> 
     assert [row[1] for row in api.sql(TRACKED)] == ["recent_search", "watchlist"]
 
 
-def test_B11_B44_interest_becomes_a_plan_through_the_trigger_alone(api: Any, app: Any) -> None:
+def test_interest_becomes_a_plan_through_the_trigger_alone(api: Any, app: Any) -> None:
     """The migration's trigger makes definitions; the platform's next look plans them."""
     app.sync("TSLA", source="watchlist")
     assert api.queue.plan() > 0
@@ -83,9 +82,7 @@ def test_a_reload_of_the_chart_touches_nothing_but_a_time(api: Any, app: Any) ->
     assert (api.sql(kept), api.sql("select id from user_symbol_tracking")) == before
 
 
-def test_B43_the_server_logs_each_sync(
-    app: Any, api: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_server_logs_each_sync(app: Any, api: Any, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "swiftbolt_assets"):
         app.sync("AAPL", "TSLA", source="chart_view")
     assert "sync-user-symbols chart_view AAPL,TSLA (2)" in caplog.text
@@ -115,7 +112,7 @@ def test_B43_the_server_logs_each_sync(
         ({"symbols": [5], "source": "watchlist"}, 400, "symbols.0"),
     ],
 )
-def test_B5_a_wrong_request_names_its_field_and_leaves_nothing(
+def test_a_wrong_request_names_its_field_and_leaves_nothing(
     api: Any, body: dict[str, Any], status: int, error: str
 ) -> None:
     reply = api.post("sync-user-symbols", body)
@@ -125,7 +122,7 @@ def test_B5_a_wrong_request_names_its_field_and_leaves_nothing(
     assert api.sql(TRACKED) == []
 
 
-def test_B34_a_watchlist_is_changed_and_listed(api: Any, app: Any) -> None:
+def test_a_watchlist_is_changed_and_listed(api: Any, app: Any) -> None:
     assert app.watchlist("list")["items"] == []
     added = app.watchlist("add", "tsla")
     assert added["symbol"] == "TSLA"
@@ -205,7 +202,7 @@ def test_a_wrong_change_of_a_watchlist_is_refused(
     assert error in reply.error
 
 
-def test_B10_a_search_finds_the_ticker_first_and_offers_an_unknown_one(api: Any, app: Any) -> None:
+def test_a_search_finds_the_ticker_first_and_offers_an_unknown_one(api: Any, app: Any) -> None:
     app.sync("AAPL", "AA", "AAL", "MSFT", source="chart_view")
     api.sql("update symbols set description = 'Microsoft Corporation' where ticker = 'MSFT'")
     assert [found["ticker"] for found in app.search("aa")] == ["AA", "AAL", "AAPL"]

@@ -1,4 +1,4 @@
-"""Supabase's own clients, a page of another origin, and the README's proxy with a sign-in."""
+"""Supabase's own clients, a page of another origin, and the documents' proxy with a sign-in."""
 
 # ruff: noqa: ANN401 - answers are JSON
 
@@ -181,15 +181,15 @@ def supabase_auth(token: Callable[..., str]) -> Iterator[SupabaseAuth]:
 def in_front(
     supabase_auth: SupabaseAuth, tmp_path: Path, wait_for: Callable[..., Any]
 ) -> Iterator[Callable[[str], str]]:
-    """Return what puts the README's proxy in front of an API, and returns its URL."""
+    """Return what puts the documents' proxy in front of an API, and returns its URL."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(api_url: str) -> str:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             url = f"http://127.0.0.1:{probe.getsockname()[1]}"
-        readme = (HERE.parents[2] / "README.md").read_text("utf-8")
-        (told,) = re.findall(r"```\n(auth\.example\.com \{\n.*?\n\})\n```", readme, re.DOTALL)
+        shown = (HERE.parents[2] / "docs" / "http-api.md").read_text("utf-8")
+        (told,) = re.findall(r"```\n(auth\.example\.com \{\n.*?\n\})\n```", shown, re.DOTALL)
         for public, here in (
             ("auth.example.com", url),
             ("127.0.0.1:9999", f"127.0.0.1:{supabase_auth.port}"),

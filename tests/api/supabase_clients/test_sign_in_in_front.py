@@ -1,4 +1,4 @@
-"""The README's proxy: one address for sign-in and SwiftBolt, and it hands out no key."""
+"""The documents' proxy: one address for sign-in and SwiftBolt, and it hands out no key."""
 
 # ruff: noqa: ANN401 - the fixtures' types live in conftest.py, which tests cannot import
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 pytestmark = pytest.mark.slow
-README = (Path(__file__).parents[3] / "README.md").read_text("utf-8")
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "http-api.md").read_text("utf-8")
 #: What supabase-swift decodes of a sign-in, none of it optional.
 SESSION = {
     "access_token": str, "token_type": str, "refresh_token": str, "expires_in": int,
@@ -77,7 +77,7 @@ def test_the_apps_sign_in_decodes_and_its_people_share_the_configured_users_watc
 
 
 def test_no_proxy_hands_out_the_apps_key(api: Any, in_front: Callable[[str], str]) -> None:
-    """Not the README's, nor an nginx that was told nothing: it asks by HTTP/1.0, as loopback."""
+    """Not the documents', nor an nginx that was told nothing: it asks by HTTP/1.0, as loopback."""
     url = in_front(api.url)
     assert api.keys.anon in api.get("/chart", key=None).body.decode()
     for headers in ({}, {"X-Forwarded-For": ""}, {"Host": "localhost"}):
@@ -94,12 +94,12 @@ def test_no_proxy_hands_out_the_apps_key(api: Any, in_front: Callable[[str], str
 
 
 def test_postgrest_beside_us_would_hold_people_apart(api: Any, token: Callable[..., str]) -> None:
-    """The README's statements, and then what PostgREST does for each request."""
+    """The documents' statements, and then what PostgREST does for each request."""
     mine, theirs = uuid4(), uuid4()
     for person, symbol in ((mine, "AAPL"), (theirs, "MSFT")):
         body = {"action": "add", "symbol": symbol}
         assert api.post("watchlist-sync", body, key=token(person)).status == 200
-    (block,) = re.findall(r"```\n(create role authenticator.*?)```", README, re.DOTALL)
+    (block,) = re.findall(r"```\n(create role authenticator.*?)```", DOCUMENT, re.DOTALL)
     with api.connect() as sql:
         sql.execute("begin")
         for statement in block.split(";"):

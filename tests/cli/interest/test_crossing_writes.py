@@ -6,12 +6,12 @@ import threading
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from resources.tracking import track
+from resources.queue.tracking import track
 from swiftbolt_assets.cli.tables import table
 
 if TYPE_CHECKING:
-    from resources.postgres import Database
-    from resources.wanted import Wanted
+    from resources.postgres.database import Database
+    from resources.queue.definitions import Definition
 
 WAITING = "select count(*) from pg_locks where not granted"
 TOUCH = "update job_definitions set priority = 1 where symbol = %s"
@@ -19,7 +19,7 @@ TOUCH = "update job_definitions set priority = 1 where symbol = %s"
 
 def test_the_one_that_the_server_ends_is_run_once_more(database: Database) -> None:
     symbols = ["AMD", "TSLA"]
-    found: list[Wanted] = []
+    found: list[Definition] = []
     tracker = threading.Thread(
         target=lambda: found.extend(track(database, UUID(int=0), symbols, "watchlist"))
     )

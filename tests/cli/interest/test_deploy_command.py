@@ -2,7 +2,6 @@
 
 The tests of this module share one home and run in their order.
 """
-# ruff: noqa: N802 - a test that proves a promise of the feature list carries its number
 # ruff: noqa: ANN401 - the fixtures' types live in conftest.py, which tests cannot import
 
 from __future__ import annotations
@@ -83,9 +82,7 @@ def test_a_platform_that_cannot_start_fails_the_deployment_and_leaves_nothing(
     assert home.left_over() == []
 
 
-def test_A31_B2_B7_B44_B45_B50_a_deployment_migrates_starts_and_verifies(
-    home: Any, module_port_offset: str
-) -> None:
+def test_a_deployment_migrates_starts_and_verifies(home: Any, module_port_offset: str) -> None:
     done = home.run("deploy", "--port-offset", module_port_offset, timeout=240)
     assert (done.code, done.err) == (0, "")
     assert steps(done.out) == [("ok", name) for name in STEPS]
@@ -112,7 +109,7 @@ def test_a_deployment_on_a_running_platform_starts_no_second_one(
     assert "already the newest" in done.out
 
 
-def test_B41_a_definition_that_somebody_switched_off_fails_it(home: Any) -> None:
+def test_a_definition_that_somebody_switched_off_fails_it(home: Any) -> None:
     assert home.run("jobs", "set", "AAPL", "--timeframe", "h4", "--disabled", "--pin").code == 0
     done = home.run("deploy")
     assert done.code == 1
@@ -122,7 +119,7 @@ def test_B41_a_definition_that_somebody_switched_off_fails_it(home: Any) -> None
     assert home.run("jobs", "set", "AAPL", "--enabled", "--unpin").code == 0
 
 
-def test_A60_B42_a_stopped_sensor_fails_it_by_name(home: Any, module_port_offset: str) -> None:
+def test_a_stopped_sensor_fails_it_by_name(home: Any, module_port_offset: str) -> None:
     set_sensor(module_port_offset, "stopSensor")
     done = home.run("deploy")
     assert done.code == 1
@@ -135,7 +132,7 @@ def test_A60_B42_a_stopped_sensor_fails_it_by_name(home: Any, module_port_offset
     assert home.run("deploy").code == 0
 
 
-def test_B51_all_three_timeframes_have_bars_of_the_symbol_soon_after(
+def test_all_three_timeframes_have_bars_of_the_symbol_soon_after(
     home: Any, wait_for: Callable[..., Any]
 ) -> None:
     def timeframes() -> bool:

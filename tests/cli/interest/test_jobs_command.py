@@ -1,5 +1,4 @@
 """`swiftbolt jobs set`: an operator's word counts up and down, at the next planning."""
-# ruff: noqa: N802 - a test that proves a promise of the feature list carries its number
 # ruff: noqa: ANN401 - the fixtures' types live in conftest.py, which tests cannot import
 
 from __future__ import annotations
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resources import embedded
+from resources.postgres.embedded import server as embedded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +39,7 @@ def definitions(home: Any, *arguments: str) -> dict[str, dict[str, Any]]:
     return {row["timeframe"]: row for row in done.json["definitions"]}
 
 
-def test_B53_a_symbol_is_added_without_a_change_of_code(home: Any) -> None:
+def test_a_symbol_is_added_without_a_change_of_code(home: Any) -> None:
     made = definitions(home, "nflx.b", "--enabled")
     assert {name: row["window_days"] for name, row in made.items()} == {
         "m15": 30,
@@ -52,7 +51,7 @@ def test_B53_a_symbol_is_added_without_a_change_of_code(home: Any) -> None:
     assert set(waiting(home, "NFLX.B")) == {"m15", "h1", "h4"}
 
 
-def test_B29_B57_a_window_counts_up_and_down_at_the_next_planning(home: Any) -> None:
+def test_a_window_counts_up_and_down_at_the_next_planning(home: Any) -> None:
     definitions(home, "TWLO", "--window", "30")
     few = waiting(home, "TWLO")
     definitions(home, "TWLO", "--window", "60", "--timeframe", "1h")
@@ -63,7 +62,7 @@ def test_B29_B57_a_window_counts_up_and_down_at_the_next_planning(home: Any) -> 
     assert waiting(home, "TWLO") == few
 
 
-def test_B30_a_priority_counts_at_once_for_what_waits(home: Any) -> None:
+def test_a_priority_counts_at_once_for_what_waits(home: Any) -> None:
     definitions(home, "DOCU", "--priority", "50")
     assert {priority for _, priority in waiting(home, "DOCU").values()} == {50}
     definitions(home, "DOCU", "--priority", "900")
@@ -100,7 +99,7 @@ def test_an_option_changes_nothing_else(home: Any) -> None:
     assert "--pin" in shown.out.splitlines()[3]
 
 
-def test_A66_higher_seeds_are_claimed_first(home: Any) -> None:
+def test_higher_seeds_are_claimed_first(home: Any) -> None:
     """The function of plain SQL and the command write the same definitions."""
     home.sql("update job_definitions set enabled = false returning 1")
     for symbol, priority in (("META", 150), ("TSLA", 190), ("MSFT", 180)):

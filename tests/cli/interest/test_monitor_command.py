@@ -1,5 +1,4 @@
 """The ten reports, by psql and by `swiftbolt monitor`, empty and filled: the counts are true."""
-# ruff: noqa: N802 - a test that proves a promise of the feature list carries its number
 # ruff: noqa: ANN401 - the fixtures' types live in conftest.py, which tests cannot import
 
 from __future__ import annotations
@@ -15,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import swiftbolt_assets.monitoring
-from resources import embedded
-from resources.embedded_binaries import wheel_folder
-from resources.reports import reports
+from resources.platform.reports import reports
+from resources.postgres.embedded import server as embedded
+from resources.postgres.embedded.binaries import wheel_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from resources.postgres import Database
+    from resources.postgres.database import Database
 
 FILE = Path(str(swiftbolt_assets.monitoring.__file__)).with_name("monitor_multi_timeframe.sql")
 TITLES = [
@@ -84,7 +83,7 @@ def add_runs(database: Database, **columns: str) -> None:
         )
 
 
-def test_B6_B52_every_report_runs_on_a_fresh_database(database_url: str) -> None:
+def test_every_report_runs_on_a_fresh_database(database_url: str) -> None:
     found = by_psql(database_url)
     assert list(found) == TITLES
     assert [len(rows) for _, rows in found.values()] == [15, 0, 3, 0, 0, 3, 0, 50, 0, 3]
@@ -94,7 +93,7 @@ def test_B6_B52_every_report_runs_on_a_fresh_database(database_url: str) -> None
     assert {row[-1] for row in found[TITLES[9]][1]} == {"Idle"}
 
 
-def test_B55_the_background_symbols_are_below_every_person(database: Database) -> None:
+def test_the_background_symbols_are_below_every_person(database: Database) -> None:
     rows = by_name(database, 3)
     assert [(row["timeframe"], row["total"], row["enabled"]) for row in rows] == [
         (name, 20, 20) for name in ORDER
@@ -160,7 +159,7 @@ def test_counts_do_not_multiply_each_other(database: Database) -> None:
     ]
 
 
-def test_B56_health_tells_idle_from_ill(database: Database) -> None:
+def test_health_tells_idle_from_ill(database: Database) -> None:
     assert set(health(database).values()) == {"Idle"}
     add_runs(database, status="'success'", finished_at="now() - interval '3 hours'",
              updated_at="now() - interval '3 hours'")  # fmt: skip
@@ -185,7 +184,7 @@ def test_B56_health_tells_idle_from_ill(database: Database) -> None:
     assert set(health(database).values()) == {"Unhealthy"}
 
 
-def test_B58_failed_runs_tell_code_and_message(database: Database) -> None:
+def test_failed_runs_tell_code_and_message(database: Database) -> None:
     add_runs(
         database,
         status="'failed'",
@@ -224,7 +223,7 @@ def filled(new_settled: Callable[..., Any]) -> Iterator[Any]:
 
 
 @pytest.mark.slow
-def test_B3_B27_the_command_and_psql_tell_the_same_of_a_filled_database(filled: Any) -> None:
+def test_the_command_and_psql_tell_the_same_of_a_filled_database(filled: Any) -> None:
     done = filled.run("monitor", "--json")
     assert (done.code, done.err) == (0, "")
     ours, theirs = (

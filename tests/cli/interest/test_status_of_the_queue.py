@@ -1,5 +1,4 @@
 """`swiftbolt status` of the queue: slices count once, reasons and times stand beside them."""
-# ruff: noqa: N802 - a test that proves a promise of the feature list carries its number
 # ruff: noqa: ANN401 - the fixtures' types live in conftest.py, which tests cannot import
 
 from __future__ import annotations
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resources import embedded
+from resources.postgres.embedded import server as embedded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,7 +51,7 @@ def test_nothing_to_do_is_said_so(home: Any) -> None:
     assert "QQQQ      nothing stored yet; run swiftbolt backfill QQQQ" in one
 
 
-def test_A55_slices_of_three_timeframes_count_once(home: Any) -> None:
+def test_slices_of_three_timeframes_count_once(home: Any) -> None:
     for symbol in ("AAPL", "MSFT"):
         assert home.run("jobs", "set", symbol, "--window", "700", "--priority", "300",
                         "--enabled").code == 0  # fmt: skip
@@ -85,7 +84,7 @@ def test_a_symbol_waits_for_what_goes_before_it(home: Any) -> None:
     assert [row["symbol"] for row in last["symbols"]] == ["TSLA"]
 
 
-def test_A58_A61_A68_running_retrying_failed_and_done_tell_why_and_when(home: Any) -> None:
+def test_running_retrying_failed_and_done_tell_why_and_when(home: Any) -> None:
     home.sql("select claim_symbol(gen_random_uuid(), 0)")
     ((symbol, first, last),) = home.sql(
         "select distinct symbol, first_day, last_day from job_runs r where claim_id is not null"
@@ -126,7 +125,7 @@ def test_A58_A61_A68_running_retrying_failed_and_done_tell_why_and_when(home: An
     assert line in home.run("status").out
 
 
-def test_A57_the_last_successes_are_told_with_their_bars(home: Any) -> None:
+def test_the_last_successes_are_told_with_their_bars(home: Any) -> None:
     home.sql("select restart_slices('TSLA')")
     done = home.run("backfill", "TSLA", "--days", "20")
     assert done.code == 0, done.err
@@ -140,7 +139,7 @@ def test_A57_the_last_successes_are_told_with_their_bars(home: Any) -> None:
     assert f"done      TSLA {job['first_day']}..{job['last_day']}, " in home.run("status").out
 
 
-def test_A65_a_cool_down_is_told_with_its_reason_and_counts(home: Any) -> None:
+def test_a_cool_down_is_told_with_its_reason_and_counts(home: Any) -> None:
     home.sql(
         "insert into provider_health (provider, failures, cooling_until, reason, error_code)"
         " values ('polygon', 3, clock_timestamp() + interval '280 seconds', 'HTTP 503',"

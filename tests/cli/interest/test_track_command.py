@@ -1,5 +1,4 @@
 """`swiftbolt track`: one row a user, symbol and source, and definitions that only ever rise."""
-# ruff: noqa: N802 - a test that proves a promise of the feature list carries its number
 # ruff: noqa: ANN401 - the fixtures' types live in conftest.py, which tests cannot import
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from resources import embedded
+from resources.postgres.embedded import server as embedded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,7 +49,7 @@ def sources(home: Any, symbol: str) -> list[tuple[str, int, str]]:
     ("symbol", "source", "priority"),
     [("SNOW", "watchlist", 300), ("SHOP", "chart_view", 200), ("UBER", "recent_search", 100)],
 )
-def test_B10_B17_B18_B19_B47_B48_B49_a_source_gives_three_definitions_its_priority(
+def test_a_source_gives_three_definitions_its_priority(
     home: Any, symbol: str, source: str, priority: int
 ) -> None:
     done = home.run("track", symbol.lower(), "--source", source)
@@ -64,7 +63,7 @@ def test_B10_B17_B18_B19_B47_B48_B49_a_source_gives_three_definitions_its_priori
     assert "swiftbolt up" in done.out
 
 
-def test_B31_B32_B33_background_symbols_rise_to_what_people_look_at(home: Any) -> None:
+def test_background_symbols_rise_to_what_people_look_at(home: Any) -> None:
     for symbol, source, priority in (
         ("TSLA", "watchlist", 300),
         ("NVDA", "recent_search", 100),
@@ -76,7 +75,7 @@ def test_B31_B32_B33_background_symbols_rise_to_what_people_look_at(home: Any) -
         assert wanted(home, symbol) == {name: (days, priority) for name, days in WINDOWS.items()}
 
 
-def test_B20_a_search_after_a_watchlist_lowers_neither_priority_nor_window(home: Any) -> None:
+def test_a_search_after_a_watchlist_lowers_neither_priority_nor_window(home: Any) -> None:
     assert home.run("track", "DIS", "--source", "watchlist").code == 0
     assert home.run("jobs", "set", "DIS", "--window", "730").code == 0
     done = home.run("track", "DIS", "--source", "recent_search", "--json")
@@ -86,7 +85,7 @@ def test_B20_a_search_after_a_watchlist_lowers_neither_priority_nor_window(home:
     assert {(row["window_days"], row["priority"]) for row in symbol["wanted"]} == {(730, 300)}
 
 
-def test_B23_a_repeat_touches_nothing_but_the_time(home: Any) -> None:
+def test_a_repeat_touches_nothing_but_the_time(home: Any) -> None:
     def rows() -> Any:
         return home.sql(
             "select u.id, u.created_at, u.updated_at from user_symbol_tracking u"

@@ -1,7 +1,5 @@
 """`swiftbolt live` as a person runs it: real processes, wherever their machine stands."""
 
-# ruff: noqa: N802 - feature ids keep the spelling of the list of features
-
 from __future__ import annotations
 
 import signal
@@ -39,7 +37,7 @@ def trader(new_settled: Callable[..., Shell], providers: Market) -> Shell:
 
 
 @pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/Los_Angeles"])
-def test_A8_at_seven_past_three_22_bars_have_closed_whatever_the_hosts_zone(
+def test_at_seven_past_three_22_bars_have_closed_whatever_the_hosts_zone(
     new_settled: Callable[..., Shell], zone: str
 ) -> None:
     shell = new_settled(SWIFTBOLT_NOW=AFTERNOON, TZ=zone)

@@ -10,6 +10,7 @@ import urllib.request
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import psycopg
 import pytest
 
@@ -76,6 +77,15 @@ class Up:
         """Kill the supervisor as `kill -9` does."""
         self.process.send_signal(signal.SIGKILL)
         self.process.communicate(timeout=60)
+
+    @property
+    def runs(self) -> list[psutil.Process]:
+        """Return the processes of runs: what the servers below the code location have forked."""
+        try:
+            servers = psutil.Process(self.note["parts"]["code-location"]).children()
+            return [run for server in servers for run in server.children()]
+        except psutil.NoSuchProcess:
+            return []
 
     def connect(self) -> psycopg.Connection[Any]:
         """Return a connection on the platform's market clock, as its API has."""

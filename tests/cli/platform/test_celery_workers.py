@@ -354,7 +354,7 @@ def test_no_worker_of_the_old_code_outlives_a_deploy(
     runs = workers.runs(workers.processes[old].pid)
     announce = (
         "from datetime import timedelta; from resources.dagster import open_database;"
-        "from swiftbolt_assets.orchestration.worker_slots import announce_code;"
+        "from swiftbolt_assets.orchestration.celery.slots import announce_code;"
         "from swiftbolt_assets.settings import read_settings;"
         "announce_code(read_settings(), open_database(read_settings()))"
     )

@@ -2,7 +2,6 @@
 
 The tests of this module share one platform and run in their order.
 """
-# ruff: noqa: N802 - a test's name carries the feature row's id
 # ruff: noqa: ANN401 - the fixtures' types live in conftest.py, which tests cannot import
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ def up(new_up: Callable[..., Any], module_market: Any) -> Any:
     return new_up(POLYGON_BASE_URL=module_market.url, TRADIER_BASE_URL=module_market.url)
 
 
-def test_A58_A68_B58_an_outage_is_retried_with_its_reason_and_the_provider_cools_down(
+def test_an_outage_is_retried_with_its_reason_and_the_provider_cools_down(
     up: Any, wait_for: Callable[..., Any], module_market: Any
 ) -> None:
     module_market.spoil(kinds=["500"], provider="polygon")
@@ -40,7 +39,7 @@ def test_A58_A68_B58_an_outage_is_retried_with_its_reason_and_the_provider_cools
     assert up.rows(held) == [(0,)]
 
 
-def test_A65_status_says_which_provider_is_left_alone_and_why(
+def test_status_says_which_provider_is_left_alone_and_why(
     up: Any, wait_for: Callable[..., Any]
 ) -> None:
     cooling = "select reason from provider_health where cooling_until > clock_timestamp()"
@@ -61,7 +60,7 @@ def test_A65_status_says_which_provider_is_left_alone_and_why(
     wait_for(lambda: "cooling down" in up.shell.run("status").out, "so does its table", 120)
 
 
-def test_A41_nothing_is_asked_while_it_cools_down(up: Any, module_market: Any) -> None:
+def test_nothing_is_asked_while_it_cools_down(up: Any, module_market: Any) -> None:
     module_market.reset()
     up.track("NVDA")
     ticks = "select count(*) from job_runs where symbol = 'NVDA' and status = 'queued'"
@@ -69,7 +68,7 @@ def test_A41_nothing_is_asked_while_it_cools_down(up: Any, module_market: Any) -
     assert module_market.requests() == []
 
 
-def test_A61_an_explicit_backfill_probes_and_starts_attempts_anew(
+def test_an_explicit_backfill_probes_and_starts_attempts_anew(
     up: Any, wait_for: Callable[..., Any]
 ) -> None:
     done = up.shell.run("backfill", "MSFT", "--days", "365", "--json")
@@ -81,7 +80,7 @@ def test_A61_an_explicit_backfill_probes_and_starts_attempts_anew(
     wait_for(lambda: up.is_complete("NVDA"), "NVDA is complete", 60)
 
 
-def test_A64_a_rate_limit_uses_up_no_attempt(
+def test_a_rate_limit_uses_up_no_attempt(
     up: Any, wait_for: Callable[..., Any], module_market: Any
 ) -> None:
     module_market.spoil(kinds=["429"], provider="polygon", times=1)

@@ -2,7 +2,6 @@
 
 The tests of this module share one platform at five requests a minute, and run in their order.
 """
-# ruff: noqa: N802 - a test's name carries the feature row's id
 # ruff: noqa: ANN401 - the fixtures' types live in conftest.py, which tests cannot import
 
 from __future__ import annotations
@@ -82,9 +81,7 @@ def looks(up: Any, wait_for: Callable[..., Any]) -> list[Look]:
     return seen
 
 
-def test_A1_B1_B11_B22_B34_B35_B36_B37_a_tracked_row_leads_to_bars_of_all_timeframes(
-    up: Any, looks: list[Look]
-) -> None:
+def test_a_tracked_row_leads_to_bars_of_all_timeframes(up: Any, looks: list[Look]) -> None:
     first = next(look for look in looks if look.timeframes == 3)
     assert first.seconds < 30
     sources = "select source, priority from user_symbol_tracking"
@@ -96,7 +93,7 @@ def test_A1_B1_B11_B22_B34_B35_B36_B37_a_tracked_row_leads_to_bars_of_all_timefr
     assert up.rows(waited) == [(True,)]
 
 
-def test_A3_A15_A21_A36_A38_each_look_shows_as_much_or_more(looks: list[Look]) -> None:
+def test_each_look_shows_as_much_or_more(looks: list[Look]) -> None:
     charted = [look.charted for look in looks]
     assert charted == sorted(charted)
     assert len(set(charted)) > 2
@@ -105,7 +102,7 @@ def test_A3_A15_A21_A36_A38_each_look_shows_as_much_or_more(looks: list[Look]) -
     assert {0, 100} <= set(percents)
 
 
-def test_A4_A16_A35_A37_B38_B51_the_plan_stands_from_the_first_look_on_and_is_fulfilled(
+def test_the_plan_stands_from_the_first_look_on_and_is_fulfilled(
     up: Any, looks: list[Look]
 ) -> None:
     planned = [look.progress for look in looks if look.progress]
@@ -116,7 +113,7 @@ def test_A4_A16_A35_A37_B38_B51_the_plan_stands_from_the_first_look_on_and_is_fu
     assert up.rows(made) == [(3, 3)]
 
 
-def test_A29_A45_B14_B15_B16_the_windows_hold_the_markets_bars_for_five_requests(
+def test_the_windows_hold_the_markets_bars_for_five_requests(
     up: Any, looks: list[Look], module_market: Any
 ) -> None:
     assert looks[-1].progress
@@ -139,7 +136,7 @@ def test_A29_A45_B14_B15_B16_the_windows_hold_the_markets_bars_for_five_requests
         assert [row[5] for row in stored] == pytest.approx(volumes, rel=1e-12)
 
 
-def test_A2_A40_interest_in_what_is_complete_asks_nothing_and_rewrites_nothing(
+def test_interest_in_what_is_complete_asks_nothing_and_rewrites_nothing(
     up: Any, wait_for: Callable[..., Any], module_market: Any
 ) -> None:
     versions = (
@@ -157,7 +154,7 @@ def test_A2_A40_interest_in_what_is_complete_asks_nothing_and_rewrites_nothing(
     assert (up.rows(versions), len(of_polygon(module_market))) == (before, asked)
 
 
-def test_B21_B54_a_watchlist_symbol_overtakes_two_hundred_searched_ones(
+def test_a_watchlist_symbol_overtakes_two_hundred_searched_ones(
     up: Any, wait_for: Callable[..., Any], module_market: Any
 ) -> None:
     module_market.reset()
@@ -187,14 +184,14 @@ def test_B21_B54_a_watchlist_symbol_overtakes_two_hundred_searched_ones(
     assert up.rows("select count(*) from job_runs where status = 'failed'") == [(0,)]
 
 
-def test_A50_B39_never_more_symbols_at_work_than_allowed(up: Any) -> None:
+def test_never_more_symbols_at_work_than_allowed(up: Any) -> None:
     claims = "select count(distinct claim_id) from job_runs where claim_id is not null"
     assert up.rows(claims + " and status in ('queued', 'running')")[0][0] <= 5
     running = "select count(distinct (symbol, first_day)) from job_runs where status = 'running'"
     assert up.rows(running)[0][0] <= 5
 
 
-def test_B26_B56_the_operator_sees_what_is_queued_and_why(up: Any) -> None:
+def test_the_operator_sees_what_is_queued_and_why(up: Any) -> None:
     report = up.shell.run("status", "--json").json
     assert report["platform"] == "running"
     assert report["queue"]["queued"] > 100
@@ -202,7 +199,7 @@ def test_B26_B56_the_operator_sees_what_is_queued_and_why(up: Any) -> None:
     assert report["queue"]["failed"] == 0
 
 
-def test_B29_B57_a_disabled_symbol_leaves_the_queue(up: Any, wait_for: Callable[..., Any]) -> None:
+def test_a_disabled_symbol_leaves_the_queue(up: Any, wait_for: Callable[..., Any]) -> None:
     assert up.shell.run("jobs", "set", "LOTJ", "--disabled").code == 0
     waiting = "select count(*) from job_runs where symbol = 'LOTJ' and status = 'queued'"
     wait_for(lambda: up.rows(waiting) == [(0,)], "its slices are cancelled", 30)

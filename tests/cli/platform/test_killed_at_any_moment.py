@@ -1,5 +1,4 @@
 """Ten symbols fill while everything is killed in turn: all complete, little asked twice."""
-# ruff: noqa: N802 - a test's name carries the feature row's id
 # ruff: noqa: ANN401 - the fixtures' types live in conftest.py, which tests cannot import
 
 from __future__ import annotations
@@ -9,10 +8,9 @@ import random
 import signal
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import pytest
 
-from resources import embedded
+from resources.postgres.embedded import server as embedded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,19 +26,6 @@ def up(new_up: Callable[..., Any], slow_market: Any) -> Any:
     return new_up(POLYGON_BASE_URL=slow_market.url, TRADIER_BASE_URL=slow_market.url)
 
 
-def runs_of(up: Any) -> list[psutil.Process]:
-    """Return the processes of runs: what the fork server below the code location has forked."""
-    found = []
-    for process in psutil.Process(up.note["parts"]["code-location"]).children(recursive=True):
-        try:
-            command = " ".join(process.cmdline())
-        except psutil.NoSuchProcess:
-            continue
-        if "forkserver" in command and process.children() == []:
-            found.append(process)
-    return found
-
-
 class Hangman:
     """Kills a platform's processes, and waits until they are there again."""
 
@@ -53,7 +38,7 @@ class Hangman:
         return rows[0][0] if rows else -1
 
     def kill_a_run(self) -> None:
-        victims = self._wait_for(lambda: runs_of(self._up), "a run is at work", 60)
+        victims = self._wait_for(lambda: self._up.runs, "a run is at work", 60)
         os.kill(victims[0].pid, signal.SIGKILL)
 
     def kill_part(self, name: str) -> None:
@@ -75,7 +60,7 @@ class Hangman:
         self._up.start()
 
 
-def test_A49_B40_eighty_jobs_of_ten_symbols_end_complete_and_equal(
+def test_eighty_jobs_of_ten_symbols_end_complete_and_equal(
     up: Any, slow_market: Any, wait_for: Callable[..., Any]
 ) -> None:
     hangman = Hangman(up, wait_for)

@@ -1,7 +1,5 @@
 """Today's bars on a running platform: the schedule ticks, one run serves, the close is seen."""
 
-# ruff: noqa: N802 - a test's name carries the feature row's id
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -23,7 +21,7 @@ where timeframe = 'm15' and provider = 'tradier' and data_status = 'live'
 """
 
 
-def test_B62_a_quarter_hour_is_seen_within_a_minute_after_its_close(
+def test_a_quarter_hour_is_seen_within_a_minute_after_its_close(
     new_up: Callable[..., Any], wait_for: Callable[..., Any]
 ) -> None:
     # Wherever the machine's minute stands: the market's has an offset of its own.

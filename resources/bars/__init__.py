@@ -1,0 +1,1 @@
+"""What is stored of symbols: bars, ledger, splits, certificates, and what charts read."""

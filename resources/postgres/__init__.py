@@ -1,0 +1,1 @@
+"""The bars' database itself: connections, callers' rights, the embedded server, backups."""

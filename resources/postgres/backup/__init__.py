@@ -1,0 +1,1 @@
+"""The file of a backup, and databases that take the place of others."""

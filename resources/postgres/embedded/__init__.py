@@ -1,0 +1,1 @@
+"""The Postgres server that a home folder brings along."""

@@ -1,0 +1,1 @@
+"""The providers of bars, and what all of them share: transport, budget, health."""

@@ -1,0 +1,1 @@
+"""Tradier: today's bars, and prices now."""

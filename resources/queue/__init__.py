@@ -1,0 +1,1 @@
+"""What people want and what is asked for next: interest, definitions, slices, progress."""

@@ -1,0 +1,1 @@
+"""One module an endpoint, or a few that belong together."""

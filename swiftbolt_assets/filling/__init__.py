@@ -1,0 +1,1 @@
+"""From answers to stored bars: ask, validate, judge, derive, store."""

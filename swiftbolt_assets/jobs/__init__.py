@@ -1,0 +1,1 @@
+"""Jobs beside the bar assets: today's round, splits, tickers, retention."""

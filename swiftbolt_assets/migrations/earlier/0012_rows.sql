@@ -1,0 +1,1 @@
+insert into ticker_list default values;

@@ -1,2 +1,0 @@
-drop function rate_begin(text, integer, double precision);
-alter table rate_limit drop column began_with;

@@ -1,2 +1,0 @@
-delete from heartbeats where name = 'retention';
-drop table database_sizes;

@@ -1,1 +1,0 @@
-drop index job_runs_finished, job_runs_symbol;

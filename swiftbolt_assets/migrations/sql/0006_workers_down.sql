@@ -1,2 +1,0 @@
-delete from installation where name in ('id', 'queue');
-drop table worker_runs, workers;

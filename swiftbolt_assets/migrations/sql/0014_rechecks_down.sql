@@ -1,2 +1,0 @@
-drop function recheck_symbols(text[], integer);
-drop table rechecks;

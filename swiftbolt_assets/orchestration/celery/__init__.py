@@ -1,0 +1,1 @@
+"""Runs on workers that may be on other machines."""

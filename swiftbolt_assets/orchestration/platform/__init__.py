@@ -1,0 +1,1 @@
+"""A running platform: its processes, addresses and presence."""
