@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from resources.postgres.embedded import account
 from resources.postgres.embedded import server as embedded
 from resources.postgres.embedded.account import SYSTEM_ACCOUNT, Account
 from resources.postgres.embedded.binaries import usable_folder, wheel_folder
@@ -37,6 +38,20 @@ def test_the_server_runs_unprivileged_where_it_can_reach_and_parents_keep_their_
     uid = Path(f"/proc/{pid}").stat().st_uid
     assert pwd.getpwuid(uid).pw_name in {SYSTEM_ACCOUNT, "postgres", "nobody"}
     assert [parent.stat().st_mode for parent in home.parents] == before
+
+
+def test_an_account_waits_for_who_else_changes_the_list_of_accounts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = tmp_path / "calls"
+    # As useradd ends while a package is installed, twice, and then because the name is taken.
+    program = f"#!/bin/sh\necho >> {calls}\n[ $(wc -l < {calls}) -ge 3 ] && exit 9\nexit 1\n"
+    (tmp_path / "useradd").write_text(program)
+    (tmp_path / "useradd").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(account, "SYSTEM_ACCOUNT", "swiftbolt-nobody-made")
+    account.system_account()
+    assert len(calls.read_text().splitlines()) == 3
 
 
 def test_no_other_user_gets_into_the_server_or_its_files(public: Path, actors: Actors) -> None:
@@ -107,13 +122,13 @@ def test_programs_out_of_the_account_s_reach_are_copied_once_and_renewed_when_al
         shutil.copytree(site / name, hidden / name, ignore=ignored, symlinks=True)
     monkeypatch.syspath_prepend(hidden)
     entry = pwd.getpwnam("nobody")
-    account = Account(entry.pw_uid, entry.pw_gid)
+    nobody = Account(entry.pw_uid, entry.pw_gid)
     assert wheel_folder().is_relative_to(hidden)
-    folder = usable_folder(account, public)
+    folder = usable_folder(nobody, public)
     assert folder.is_relative_to(public)
     made = folder.stat().st_ino
-    assert usable_folder(account, public).stat().st_ino == made
+    assert usable_folder(nobody, public).stat().st_ino == made
     (folder / "initdb").write_bytes(b"altered")
-    assert account.run(usable_folder(account, public) / "initdb", "--version", cwd=public)
+    assert nobody.run(usable_folder(nobody, public) / "initdb", "--version", cwd=public)
     assert (folder / "initdb").stat().st_size > 1000
     assert os.access(folder / "initdb", os.X_OK)

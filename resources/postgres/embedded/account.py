@@ -17,12 +17,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
 from swiftbolt_assets.errors import ConfigurationError, StorageError
+from swiftbolt_assets.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
 SYSTEM_ACCOUNT = "swiftbolt"
+
+# What useradd ends with when another process is changing the list, or when it may not be changed.
+_CANNOT_LOCK = 1
+_PATIENCE_S = 10
 
 # The server must not see PG* variables of the shell (they would redirect it), nor provider keys
 # (its environment is readable by its account); C and UTC make its messages and times predictable.
@@ -90,11 +95,8 @@ def system_account() -> Account:
     `postgres` or `nobody` serve where no account can be made (no useradd, /etc read-only).
     """
     if not _exists(SYSTEM_ACCOUNT) and (useradd := _find_useradd()):
-        # Its result is not asked: another process may have made the account meanwhile, and a
-        # machine that allows no new account is served by the others below.
-        command = [useradd, "--system", "--user-group", "--no-create-home"]
-        place = ["--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin"]
-        subprocess.run([*command, *place, SYSTEM_ACCOUNT], capture_output=True, check=False)
+        # A machine that allows no new account is served by the others below.
+        until(lambda: _is_settled(useradd), within_s=_PATIENCE_S, every_s=0.1)
     for name in (SYSTEM_ACCOUNT, "postgres", "nobody"):
         if _exists(name):
             entry = pwd.getpwnam(name)
@@ -122,6 +124,15 @@ def owner(state: Path) -> Account:
             "set SWIFTBOLT_HOME to a folder of your own"
         )
     return Account(found.st_uid, found.st_gid)
+
+
+def _is_settled(useradd: str) -> bool:
+    """Make the account; return False where somebody else just holds the list of accounts."""
+    command = [useradd, "--system", "--user-group", "--no-create-home"]
+    place = ["--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin"]
+    made = subprocess.run([*command, *place, SYSTEM_ACCOUNT], capture_output=True, check=False)
+    is_locked = made.returncode == _CANNOT_LOCK and os.access("/etc", os.W_OK)
+    return _exists(SYSTEM_ACCOUNT) or not is_locked
 
 
 def _find_useradd() -> str | None:
