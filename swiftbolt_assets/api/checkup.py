@@ -97,19 +97,24 @@ class Checkup:
         return self._found
 
     def look(self) -> None:
-        """Look once."""
-        began = time.monotonic()
+        """Look once; what fails is looked at once more: a lost connection is not a lost server."""
         try:
-            with self._pool.transaction() as connection:
-                connection.execute(_PATIENCE)
-                database = _writing(connection)
-                age, budgets = vitals.tick_age(connection), vitals.budgets(connection)
-                troubles = present_troubles(connection)
-        except StorageError as error:
-            self._found = Found(_down(str(error)))
-            return
+            self._found = self._looked()
+        except StorageError:
+            try:
+                self._found = self._looked()
+            except StorageError as error:
+                self._found = Found(_down(str(error)))
+
+    def _looked(self) -> Found:
+        began = time.monotonic()
+        with self._pool.transaction() as connection:
+            connection.execute(_PATIENCE)
+            database = _writing(connection)
+            age, budgets = vitals.tick_age(connection), vitals.budgets(connection)
+            troubles = present_troubles(connection)
         database["milliseconds"] = round((time.monotonic() - began) * 1000, 1)
-        self._found = Found(
+        return Found(
             {
                 "database": database,
                 "platform": tick_state(age, can_tell=database["status"] != "read-only"),

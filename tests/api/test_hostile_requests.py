@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -14,6 +15,8 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from swiftbolt_assets.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -318,3 +321,17 @@ def test_connections_that_the_database_dropped_are_made_anew(api: Any) -> None:
             " where datname = current_database() and pid <> pg_backend_pid()"
         )
         assert api.post("ensure-coverage", {"symbol": "AAPL", "timeframe": "m15"}).status == 200
+
+
+@pytest.mark.usefixtures("alive")
+def test_a_connection_lost_in_the_middle_of_a_look_is_not_the_databases_end(api: Any) -> None:
+    waits = (
+        "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()"
+        " and wait_event_type = 'Lock' and query like '%insert into heartbeats%'"
+    )
+    with ThreadPoolExecutor(1) as looker:
+        with api.connect() as holder, holder.transaction():
+            holder.execute("lock table heartbeats in exclusive mode")
+            seen = looker.submit(api.health)
+            assert until(lambda: api.sql(waits), within_s=1, every_s=0.01)
+        assert seen.result().json["parts"]["database"]["status"] == "ok"
