@@ -8,8 +8,9 @@ that one's environment, session and terminal. Here a process that has its own be
 - the code location forks one from itself, before it has threads, from which its runs come
   (`forked_runs.py`).
 
-A server must have one thread only (a lock that another thread holds at a fork stays locked in the
-child), so polars, which starts threads when it is imported, is left to the children. It ends when
+A server must have no other thread at work (a lock that it holds at a fork stays locked in the
+child). Importing polars starts one that waits for files it has spilled to disk, of which there are
+none; its pool begins with the first computation, which is left to the children. A server ends when
 nobody holds the other end of `ALIVE` any more.
 
 What belongs here: what such a server has imported, being one, and being its client. What does not:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext
     from pathlib import Path
 
-#: What runs need. None of these starts a thread.
+#: What runs need.
 FOR_RUNS = (
     "dagster",
     "dagster._grpc.impl",
@@ -61,13 +62,14 @@ FOR_PARTS = (
     "uvicorn.lifespan.on",
     "uvicorn.protocols.http.auto",
 )
-#: numpy's linear algebra would start a thread for each core, and pyarrow's allocator one of its own
-#: where pandas brings it along; nothing here uses either.
+#: numpy's linear algebra would start a thread for each core, and the allocators of polars and of
+#: pyarrow, where pandas brings it along, some of their own.
 ONE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    "_RJEM_MALLOC_CONF": "background_thread:false",
 }
 #: Linux forks what has many libraries loaded; elsewhere they forbid it.
 CAN_FORK = sys.platform == "linux"
@@ -102,8 +104,11 @@ def installed() -> list[str]:
     return [name for name in FOR_RUNS if importlib.util.find_spec(name.partition(".")[0])]
 
 
-def serve_from_here(address: Path) -> None:
-    """Fork a server from this process, which has one thread, and become its client."""
+def serve_from_here(address: Path, *modules: str) -> None:
+    """Import modules, fork a server from this process, and become its client."""
+    for name in modules:
+        importlib.import_module(name)
+    keep_what_lives()
     with listening(address) as listener:
         alive, ours = os.pipe()
         pid = os.fork()

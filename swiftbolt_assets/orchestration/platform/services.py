@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from swiftbolt_assets.settings import Settings
 
+_DEFINITIONS = "swiftbolt_assets.definitions"
 _ANSWER_S = 5.0
 #: What Linux takes for a socket's path is 108 bytes, macOS 104.
 _LONGEST_SOCKET = 100
@@ -111,7 +112,7 @@ def _code_location(settings: Settings, sockets: Path) -> Service:
     # A unix socket in a private folder: whoever reaches a code server runs code in it.
     path = sockets / "code.sock"
     arguments = ["api", "grpc", "--socket", str(path)]
-    arguments += ["-m", "swiftbolt_assets.definitions", "--location-name", LOCATION]
+    arguments += ["-m", _DEFINITIONS, "--location-name", LOCATION]
     # Else the folder goes with each run, to workers too, and comes first where they import.
     arguments += ["--empty-working-directory"]
     arguments += _log_format(settings)
@@ -122,7 +123,7 @@ def _code_location(settings: Settings, sockets: Path) -> Service:
         return partial(fail_runs, settings, lost_runs(settings))
 
     # Its runs are forked, too: from a copy of it that was made before it had threads.
-    runs = partial(serve_from_here, sockets / "runs.sock")
+    runs = partial(serve_from_here, sockets / "runs.sock", _DEFINITIONS)
     return Service(
         "code-location",
         "dagster",
