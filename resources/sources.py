@@ -65,10 +65,10 @@ def guarded(
 
     """
     client: BarProvider = resolve_name(provider.bars)(transport)
-    health = ProviderHealth(storage.database.connect)
+    health = ProviderHealth(storage.database.transaction)
     if provider.role is Role.TODAY:
         return GuardedProvider(client, health, probe=probe, single=single)
-    reaching = ReachingProvider(client, storage.database.connect)
+    reaching = ReachingProvider(client, storage.database.transaction)
     # Inside the guard: a slice has begun when the provider is asked, not when it cools down.
     consistent = ConsistentProvider(reaching, storage.ledger, storage.symbol)
     announced = AnnouncedProvider(consistent, storage.work)

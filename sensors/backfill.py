@@ -18,6 +18,7 @@ from resources.providers.health import ProviderHealth
 from resources.providers.rate_limit import PATIENT_S, closed_error, closed_for
 from resources.providers.registry import HISTORY, TODAY
 from resources.queue.rechecks import RecheckBook
+from resources.storage import open_storage
 from swiftbolt_assets.assets.catalogue import GROUP
 from swiftbolt_assets.assets.partitions import bar_partitions, symbol_set
 from swiftbolt_assets.clock import new_york_date
@@ -101,7 +102,12 @@ def build_backfill_sensor(postgres: PostgresResource, rules: Rules) -> dg.Sensor
         description="Launches what is missing of the symbols people look at, most wanted first.",
     )
     def backfill(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        storage = postgres.open()
+        opened = postgres.open()
+        # Opening a connection costs the server more than most of what is said on it.
+        with opened.database.held() as database:
+            return tick(context, open_storage(database, opened.clock))
+
+    def tick(context: dg.SensorEvaluationContext, storage: Storage) -> dg.SensorResult:
         storage.work.beat()
         cursor = _reap_when_due(context, storage)
         taken = _look_and_wait(storage, rules)
@@ -182,7 +188,7 @@ def _rechecked(
     day = newest_session(storage.calendar, now, has_live=rules.has_live).day
     is_past = day < new_york_date(now)
     provider = HISTORY if is_past else TODAY
-    if ProviderHealth(storage.database.connect).rests(provider.name):
+    if ProviderHealth(storage.database.transaction).rests(provider.name):
         return ()
     book = RecheckBook(storage.database)
     taken: list[tuple[Recheck, date]] = []
@@ -199,11 +205,11 @@ def _rechecked(
 
 def _claimed(storage: Storage, rules: Rules, priorities: list[int], *, is_more: bool) -> Taken:
     """Claim slices; their priorities are added to the others."""
-    health = ProviderHealth(storage.database.connect)
+    health = ProviderHealth(storage.database.transaction)
     if (cooling := health.rests(HISTORY.name)) is not None:
         return Taken((), str(cooling.error()), is_more, cooling.seconds)
     cooling = health.cooling(HISTORY.name)
-    if (closed := closed_for(storage.database.connect, HISTORY.name)) > PATIENT_S:
+    if (closed := closed_for(storage.database.transaction, HISTORY.name)) > PATIENT_S:
         return Taken((), f"{HISTORY.name}: {closed_error(closed)}", is_more, closed)
     claims: list[Claim] = []
     while True:

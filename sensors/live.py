@@ -73,7 +73,7 @@ def reason_to_wait(storage: Storage, least_priority: int) -> str | None:
     watched = LiveBook(storage.database).watched(least_priority=least_priority)
     someone = any(one.may_ask for one in watched)
     if due(watched, session, now) or (someone and awaited_close(session, now)):
-        cooling = ProviderHealth(storage.database.connect).rests(TODAY.name)
+        cooling = ProviderHealth(storage.database.transaction).rests(TODAY.name)
         return None if cooling is None else str(cooling.error())
     if not watched:
         return "no symbol is tracked"

@@ -30,5 +30,5 @@ def reason_to_rest(storage: Storage) -> str | None:
         StorageError: the database does not answer.
 
     """
-    cooling = ProviderHealth(storage.database.connect).rests(HISTORY.name)
+    cooling = ProviderHealth(storage.database.transaction).rests(HISTORY.name)
     return None if cooling is None else str(cooling.error())

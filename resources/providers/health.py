@@ -29,6 +29,7 @@ from swiftbolt_assets.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from datetime import date, datetime
 
     from resources.providers.contract import Answer, BarProvider
@@ -109,12 +110,12 @@ class ProviderHealth:
     """The shared memory of failures; the database's clock counts.
 
     Args:
-        connect: opens a connection; each call uses its own and closes it.
+        transaction: opens one; each call is one of its own.
 
     """
 
-    def __init__(self, connect: Callable[[], Connection]) -> None:
-        self._connect = connect
+    def __init__(self, transaction: Callable[[], AbstractContextManager[Connection]]) -> None:
+        self._transaction = transaction
 
     def failed(self, provider: str, symbol: str, error: ProviderError) -> None:
         """Count a failure.
@@ -214,7 +215,7 @@ class ProviderHealth:
 
     def _run(self, statement: str, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
         try:
-            with self._connect() as connection:
+            with self._transaction() as connection:
                 return connection.execute(statement, arguments).fetchone()
         except psycopg.Error as error:
             raise StorageError(f"provider health: {type(error).__name__}: {error}") from error

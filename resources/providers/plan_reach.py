@@ -28,6 +28,7 @@ from swiftbolt_assets.policy.request_windows import plan_edge, years_before
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
     from datetime import date
 
     from resources.providers.contract import Answer, BarProvider
@@ -47,14 +48,18 @@ class ReachingProvider:
 
     Args:
         inner: the provider.
-        connect: opens a connection; each call uses its own and closes it.
+        transaction: opens one; each call is one of its own.
 
     """
 
-    def __init__(self, inner: BarProvider, connect: Callable[[], psycopg.Connection[Any]]) -> None:
+    def __init__(
+        self,
+        inner: BarProvider,
+        transaction: Callable[[], AbstractContextManager[psycopg.Connection[Any]]],
+    ) -> None:
         self.name = inner.name
         self._inner = inner
-        self._connect = connect
+        self._transaction = transaction
 
     def fetch(self, symbol: str, first: date, last: date, *, priority: int) -> Answer:
         """Return the answer of the days that the plan serves.
@@ -121,7 +126,7 @@ class ReachingProvider:
 
     def _run(self, statement: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
         try:
-            with self._connect() as connection:
+            with self._transaction() as connection:
                 return connection.execute(statement, values).fetchone() or ()
         except psycopg.Error as error:
             raise StorageError(f"database: {first_line(error)}") from error

@@ -173,7 +173,7 @@ def closed_error(seconds: float) -> BudgetClosedError:
     )
 
 
-def closed_for(connect: Callable[[], Connection], name: str) -> float:
+def closed_for(transaction: Callable[[], AbstractContextManager[Connection]], name: str) -> float:
     """Return for how many seconds nobody is served, because the provider has refused; mostly 0.
 
     Raises:
@@ -181,7 +181,7 @@ def closed_for(connect: Callable[[], Connection], name: str) -> float:
 
     """
     try:
-        with connect() as connection:
+        with transaction() as connection:
             row = connection.execute("select closed_s from rate_state(%s)", (name,)).fetchone()
     except psycopg.Error as error:
         raise StorageError(f"rate limit {name}: {_first_line(error)}") from error

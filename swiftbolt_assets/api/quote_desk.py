@@ -88,7 +88,7 @@ class QuoteDesk:
     def _has_room(self) -> bool:
         if self._transport is None or time.monotonic() < self._rests_until:
             return False
-        if ProviderHealth(self._database.connect).rests(TODAY.name):
+        if ProviderHealth(self._database.transaction).rests(TODAY.name):
             return False
         state = self._transport.limiter.state()
         return not self._transport.limiter.per_minute or state.free > _KEPT_FREE

@@ -190,7 +190,7 @@ def _launch(
 
     settings = installation.settings
     prepare_dagster(settings, installation.database)
-    health = ProviderHealth(installation.database.connect)
+    health = ProviderHealth(installation.database.transaction)
     definitions = None if on_platform else build_definitions(settings)
     shards = Shards(settings.shards)
     errors: list[str] = []
@@ -219,7 +219,7 @@ def _launch(
             probe = cooling is not None and cooling.is_of_refusals and len(errors) < _REFUSED
             if rest and (
                 (cooling is not None and cooling.is_for_all and not probe)
-                or closed_for(installation.database.connect, HISTORY.name) > PATIENT_S
+                or closed_for(installation.database.transaction, HISTORY.name) > PATIENT_S
             ):
                 # Every other symbol would be refused alike.
                 what = "symbol was" if rest == 1 else "symbols were"

@@ -13,6 +13,7 @@ What belongs here: storage only. It reaches into Dagster's classes, so it lives 
 
 from __future__ import annotations
 
+import select
 from typing import TYPE_CHECKING, Any, Self
 
 import psycopg2.extensions  # type: ignore[import-untyped]
@@ -145,7 +146,11 @@ def _begin(connection: Any, record: object) -> None:  # noqa: ANN401 - psycopg2 
 
 
 def _prove_alive(connection: Any, _record: object, _proxy: object) -> None:  # noqa: ANN401
-    """Let the pool replace a connection whose server has gone."""
+    """Let the pool replace a connection whose server has gone: then it has said so."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    if not poll.poll(0):
+        return
     try:
         with connection.cursor() as cursor:
             cursor.execute("select 1")

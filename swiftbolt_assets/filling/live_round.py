@@ -83,7 +83,7 @@ class Round:
             StorageError: the database does not answer or refuses.
 
         """
-        health = ProviderHealth(self.storage.database.connect)
+        health = ProviderHealth(self.storage.database.transaction)
         for watched in due:
             if until is not None and time.monotonic() >= until:
                 return

@@ -105,7 +105,7 @@ def look_up_without_waiting(
         StorageError: the database does not answer.
 
     """
-    if history.is_off or ProviderHealth(storage.database.connect).rests(history.provider.name):
+    if history.is_off or ProviderHealth(storage.database.transaction).rests(history.provider.name):
         return ()
     book, today = SplitBook(storage.database), storage.clock.today()
     with book.turn() as is_ours:

@@ -296,7 +296,7 @@ def _cool_downs(_settings: Settings, database: Database) -> Finding:
 
     if revision(database) is None:
         return Finding("requests", good=True, text="none yet")
-    health = ProviderHealth(database.connect)
+    health = ProviderHealth(database.transaction)
     cooling = [str(found.error()) for name in NAMES if (found := health.cooling(name))]
     return Finding(
         "requests", good=not cooling, text="; ".join(cooling) or "no provider is cooling down"

@@ -153,7 +153,7 @@ def _budget(settings: Settings, database: Database, provider: Capabilities) -> d
     wanted = settings.providers[provider.name].per_minute
     with closing(limiter(database.connect, provider.name, wanted)) as budget:
         state = budget.state() if wanted else None
-    cooling = ProviderHealth(database.connect).cooling(provider.name)
+    cooling = ProviderHealth(database.transaction).cooling(provider.name)
     return {
         "provider": provider.name,
         "off": None if settings.is_on(provider) else f"{provider.key_variable} is unset",
