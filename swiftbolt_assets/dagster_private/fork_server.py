@@ -62,15 +62,16 @@ FOR_PARTS = (
     "uvicorn.lifespan.on",
     "uvicorn.protocols.http.auto",
 )
-#: numpy's linear algebra would start a thread for each core, and the allocators of polars and of
-#: pyarrow, where pandas brings it along, some of their own.
+#: numpy's linear algebra would start a thread for each core, and pyarrow's allocator one of its own
+#: where pandas brings it along; nothing here uses either.
 ONE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
-    "_RJEM_MALLOC_CONF": "background_thread:false",
 }
+#: Polars' allocator reads it, and would start two.
+_POLARS_ALLOCATOR = "_RJEM_MALLOC_CONF"
 #: Linux forks what has many libraries loaded; elsewhere they forbid it.
 CAN_FORK = sys.platform == "linux"
 
@@ -97,6 +98,9 @@ def warm_up(besides: tuple[str, ...] = ()) -> None:
 def stay_single_threaded() -> None:
     """Let no library that is imported from here on start threads of its own."""
     os.environ.update({name: os.environ.get(name, one) for name, one in ONE_THREAD.items()})
+    # Polars itself sets it, and a process that has imported it hands that down.
+    wanted = filter(None, (os.environ.get(_POLARS_ALLOCATOR), "background_thread:false"))
+    os.environ[_POLARS_ALLOCATOR] = ",".join(wanted)
 
 
 def installed() -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,16 @@ partial.replace(target)
 while True:
     signal.pause()
 """
+
+#: Tells the threads of a process that has imported what runs are forked with.
+_THREADS = """
+from pathlib import Path
+from swiftbolt_assets.dagster_private.fork_server import warm_up
+warm_up(("swiftbolt_assets.definitions",))
+print(*((task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()))
+"""
+#: Sleeps until polars has spilled files that are to be deleted.
+_POLARS_SWEEPER = "polars-ooc-clea"
 
 
 class Parts:
@@ -154,3 +165,11 @@ def test_a_service_that_ends_at_once_is_told_with_its_log(tmp_path: Path) -> Non
         supervisor.start(service)
     supervisor.stop()
     assert "no_such_module" in (tmp_path / "a-part.log").read_text()
+
+
+def test_what_runs_are_forked_with_leaves_one_sleeping_thread_of_polars(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _THREADS]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    own, *others = sorted(told.stdout.split(), key=_POLARS_SWEEPER.__eq__)
+    assert own.startswith("python")
+    assert others == [_POLARS_SWEEPER]
