@@ -8,10 +8,10 @@ that one's environment, session and terminal. Here a process that has its own be
 - the code location forks one from itself, before it has threads, from which its runs come
   (`forked_runs.py`).
 
-A server must have no other thread at work (a lock that it holds at a fork stays locked in the
-child). Importing polars starts one that waits for files it has spilled to disk, of which there are
-none; its pool begins with the first computation, which is left to the children. A server ends when
-nobody holds the other end of `ALIVE` any more.
+No other thread may be at work at a fork (a lock that it holds stays locked in the child). Importing
+polars starts one in the code location that sleeps until there are spilled files to delete; its pool
+begins with the first computation, which is left to the runs. A server ends when nobody holds the
+other end of `ALIVE` any more.
 
 What belongs here: what such a server has imported, being one, and being its client. What does not:
 what is forked.
